@@ -1,0 +1,133 @@
+"""The architecture that CONTRIBUTING.md draws, read off the imports in the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "sk_ulmfit"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+# Parts of the package by height, lowest first. A part imports from its own height or below.
+LAYERS = [
+    {"_version", "modules", "text", "datasets"},
+    {"schedules", "callbacks"},
+    {"persistence", "training", "pretrained", "documents"},
+    {"_base", "_targets"},
+    {"language_model", "classifier"},
+]
+HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
+ESTIMATORS = LAYERS[-1]
+
+# The package itself finds the estimators when they are asked for, load() when a file names one.
+MAY_IMPORT_THE_PACKAGE = {"persistence"}
+
+# What a part must not know of the world outside.
+FOREIGN = {
+    "modules": {"skorch", "sklearn"},
+    "text": {"torch", "skorch"},
+    "schedules": {"torch", "skorch", "sklearn"},
+    "datasets": {"torch", "skorch"},
+}
+
+MAX_LINES = 420
+
+
+def part_of(source: Path) -> str:
+    """Name of the part that a file belongs to: "modules", "classifier", "" for the package."""
+    name = source.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if name == "__init__" else name
+
+
+def imports(source: Path) -> Iterator[str]:
+    """Full names of everything that a file imports, also inside of functions."""
+    package = ("sk_ulmfit", *source.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def imported_parts(source: Path) -> set[str]:
+    """Parts of the package that a file imports from, "" for the package itself."""
+    found = set()
+    for name in imports(source):
+        top, _, rest = name.partition(".")
+        if top == "sk_ulmfit":
+            part = rest.partition(".")[0]
+            found.add(part if part in HEIGHTS else "")
+    return found
+
+
+def name_of(source: Path) -> str:
+    return source.relative_to(PACKAGE).as_posix()
+
+
+every_source = pytest.mark.parametrize("source", SOURCES, ids=name_of)
+
+
+def test_reads_imports():
+    # The tests below would pass if nothing were found.
+    assert "schedules" in imported_parts(PACKAGE / "callbacks.py")
+    assert "modules" in imported_parts(PACKAGE / "training" / "nets.py")
+    assert "sk_ulmfit.datasets._banking77.load_banking77" in imports(
+        PACKAGE / "datasets" / "__init__.py"
+    )
+
+
+@every_source
+def test_every_part_has_its_place(source):
+    assert part_of(source) in {"", *HEIGHTS}, "give the new part a height in LAYERS"
+
+
+@every_source
+def test_imports_run_downward(source):
+    part = part_of(source)
+    if not part:
+        return  # sk_ulmfit/__init__.py is above all
+    upward = {p for p in imported_parts(source) if p and HEIGHTS[p] > HEIGHTS[part]}
+    assert not upward
+    if part not in MAY_IMPORT_THE_PACKAGE:
+        assert "" not in imported_parts(source)
+
+
+@every_source
+def test_only_estimators_import_estimators(source):
+    if part_of(source) not in {"", *ESTIMATORS}:
+        assert imported_parts(source).isdisjoint(ESTIMATORS)
+
+
+def test_no_part_imports_in_circles():
+    edges: dict[str, set[str]] = {part: set() for part in HEIGHTS}
+    for source in SOURCES:
+        if part := part_of(source):
+            edges[part] |= imported_parts(source) - {part, ""}
+    TopologicalSorter(edges).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("part", ["modules", "text", "datasets", "schedules"])
+def test_lowest_parts_know_nothing_of_the_package(part):
+    for source in SOURCES:
+        if part_of(source) == part:
+            assert imported_parts(source) <= {part}, name_of(source)
+
+
+@pytest.mark.parametrize("part", FOREIGN)
+def test_what_a_part_must_not_know(part):
+    for source in SOURCES:
+        if part_of(source) == part:
+            tops = {name.partition(".")[0] for name in imports(source)}
+            assert tops.isdisjoint(FOREIGN[part]), name_of(source)
+
+
+@every_source
+def test_a_file_holds_one_idea(source):
+    n_lines = len(source.read_text("utf-8").splitlines())
+    assert n_lines <= MAX_LINES, f"{n_lines} lines: is there a second idea in it?"
