@@ -1,0 +1,20 @@
+"""The networks: plain torch, no skorch and no scikit-learn."""
+
+from .awd_lstm import AWDLSTM, EncoderState
+from .dropout import AWD_CLASSIFIER_DROPOUTS, AWD_LM_DROPOUTS, Dropouts
+from .language_model import LanguageModel, LanguageModelOutput
+from .pooling import POOLINGS, pooled_size
+from .text_classifier import TextClassifier
+
+__all__ = [
+    "AWDLSTM",
+    "AWD_CLASSIFIER_DROPOUTS",
+    "AWD_LM_DROPOUTS",
+    "POOLINGS",
+    "Dropouts",
+    "EncoderState",
+    "LanguageModel",
+    "LanguageModelOutput",
+    "TextClassifier",
+    "pooled_size",
+]

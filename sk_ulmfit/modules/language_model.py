@@ -1,0 +1,65 @@
+"""The language model of stages 1 and 2: the encoder and a softmax tied to its embedding."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .awd_lstm import AWDLSTM, EncoderSizes, EncoderState
+from .dropout import Dropouts, draw_mask
+
+
+class LanguageModelOutput(NamedTuple):
+    """What the loss needs of one BPTT chunk.
+
+    The logits are left to the loss: they are the largest tensor of all, and the loss may never
+    need them as a whole.
+    """
+
+    hidden: Tensor  # (time, batch, emb_size): output of the last layer
+    dropped: Tensor  # the same after output dropout
+    softmax_weight: Tensor  # (vocabulary, emb_size): the embedding
+    softmax_bias: Tensor  # (vocabulary,)
+    state: EncoderState
+
+
+class LanguageModel(nn.Module):
+    """AWD-LSTM language model with tied softmax weights (Merity et al. 2018).
+
+    Parameters
+    ----------
+    sizes : EncoderSizes
+    dropouts : Dropouts
+    """
+
+    def __init__(self, sizes: EncoderSizes, dropouts: Dropouts | None = None):
+        super().__init__()
+        self.encoder = AWDLSTM(sizes, dropouts)
+        self.bias = nn.Parameter(torch.empty(sizes.vocab_size))
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Random start."""
+        self.encoder.reset_parameters(generator)
+        self.bias.zero_()
+
+    def forward(self, ids: Tensor, state: EncoderState | None = None) -> LanguageModelOutput:
+        """Read `ids` of shape (time, batch), going on from `state`."""
+        hidden, state = self.encoder(ids, state)
+        dropped = hidden
+        if self.training and self.encoder.dropouts.output:
+            mask = draw_mask(
+                (1, *hidden.shape[1:]),
+                self.encoder.dropouts.output,
+                hidden,
+                self.encoder.generator,
+            )
+            dropped = hidden * mask
+        return LanguageModelOutput(hidden, dropped, self.encoder.embedding, self.bias, state)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores of every word of the vocabulary to come next."""
+        return F.linear(hidden, self.encoder.embedding, self.bias)

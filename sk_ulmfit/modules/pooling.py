@@ -1,0 +1,72 @@
+"""Concat pooling over documents that are read in chunks (paper section 3.3).
+
+A document's vector is ``[h_T, max over time, mean over time]``. The pools are kept up as the
+chunks go by, so a document is never held in memory as a whole, and padding never enters them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+POOLINGS = {
+    "concat": ("last", "max", "mean"),
+    "mean": ("mean",),
+    "max": ("max",),
+    "last": ("last",),
+}
+
+
+def pooled_size(pooling: str, emb_size: int) -> int:
+    """Length of a document's vector."""
+    return len(POOLINGS[pooling]) * emb_size
+
+
+class Pools(NamedTuple):
+    """Pools of the documents that are still being read, each of shape (batch, emb_size)."""
+
+    last: Tensor
+    max: Tensor
+    total: Tensor
+
+    def rows(self, start: int, stop: int) -> Pools:
+        """Pools of some of the documents."""
+        return Pools(*(pool[start:stop] for pool in self))
+
+    def vectors(self, lengths: Tensor, pooling: str) -> Tensor:
+        """Vectors of documents with these `lengths`, shape (batch, pooled size)."""
+        parts = {
+            "last": self.last,
+            "max": self.max,
+            "mean": self.total / lengths.unsqueeze(1).to(self.total.dtype),
+        }
+        return torch.cat([parts[name] for name in POOLINGS[pooling]], dim=1)
+
+
+def pool_chunk(hidden: Tensor, remaining: Tensor, pools: Pools | None) -> Pools:
+    """Add a chunk to the pools.
+
+    Parameters
+    ----------
+    hidden : Tensor of shape (time, batch, emb_size)
+        Outputs of the encoder for this chunk, in float32 or float64.
+    remaining : Tensor of shape (batch,)
+        How many tokens of each document are left at the chunk's begin, at least 1. Where it is
+        less than ``time`` the rest of the row is padding.
+    pools : Pools or None
+        Of the chunks before; None at the beginning.
+    """
+    n_steps, n_rows = hidden.shape[:2]
+    valid = remaining.clamp(max=n_steps)
+    last = hidden[valid - 1, torch.arange(n_rows, device=hidden.device)]
+    # clamp avoids asking the device whether any row is padded: a padded step is made harmless
+    # for each pool instead.
+    padded = torch.arange(n_steps, device=hidden.device).unsqueeze(1) >= valid.unsqueeze(0)
+    padded = padded.unsqueeze(2)
+    largest = hidden.masked_fill(padded, -torch.inf).amax(dim=0)
+    total = hidden.masked_fill(padded, 0.0).sum(dim=0)
+    if pools is None:
+        return Pools(last, largest, total)
+    return Pools(last, torch.maximum(pools.max, largest), pools.total + total)

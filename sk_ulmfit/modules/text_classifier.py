@@ -1,0 +1,185 @@
+"""The classifier of stage 3: encoder, concat pooling and the paper's head (section 3.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from .awd_lstm import AWDLSTM, DropoutMasks, EncoderSizes, EncoderState, full_precision
+from .dropout import Dropouts, draw_mask
+from .pooling import Pools, pool_chunk, pooled_size
+
+# Batches of more chunks than this keep only the encoder's state between chunks and compute the
+# rest again in the backward pass: memory then hardly grows with the length of a document.
+CHUNKS_KEPT_FOR_BACKWARD = 8
+
+
+class HeadBlock(nn.Module):
+    """Batch normalisation, dropout and a linear layer."""
+
+    def __init__(self, n_in: int, n_out: int, dropout: float):
+        super().__init__()
+        self.dropout = dropout
+        self.norm = nn.BatchNorm1d(n_in)
+        self.weight = nn.Parameter(torch.empty(n_out, n_in))
+        self.bias = nn.Parameter(torch.empty(n_out))
+
+    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Map `x` of shape (batch, n_in) to (batch, n_out)."""
+        if self.training and len(x) == 1:
+            # One row has no variance: fall back on the running statistics.
+            x = F.batch_norm(
+                x,
+                self.norm.running_mean,
+                self.norm.running_var,
+                self.norm.weight,
+                self.norm.bias,
+                eps=self.norm.eps,
+            )
+        else:
+            x = self.norm(x)
+        if self.training and self.dropout:
+            x = x * draw_mask(tuple(x.shape), self.dropout, x, generator)
+        return F.linear(x, self.weight, self.bias)
+
+
+class Head(nn.Module):
+    """The two linear blocks of the paper, with a ReLU between them."""
+
+    def __init__(self, sizes: Sequence[int], dropouts: Sequence[float]):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            HeadBlock(n_in, n_out, p)
+            for n_in, n_out, p in zip(sizes[:-1], sizes[1:], dropouts, strict=True)
+        )
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Random start: Kaiming uniform weights, zero biases."""
+        for block in self.blocks:
+            block.norm.reset_parameters()
+            bound = math.sqrt(1.0 / block.weight.shape[1])
+            block.weight.uniform_(-bound, bound, generator=generator)
+            block.bias.zero_()
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits of shape (batch, classes)."""
+        for i, block in enumerate(self.blocks):
+            x = block(x if i == 0 else F.relu(x), generator)
+        return x
+
+
+class TextClassifier(nn.Module):
+    """Encoder, pooling over the whole document, head.
+
+    Parameters
+    ----------
+    sizes : EncoderSizes
+    n_outputs : int
+        Number of logits.
+    head_sizes : sequence of int
+        Widths of the head's hidden layers.
+    dropouts : Dropouts
+        `output` is the dropout before the first layer of the head.
+    head_dropout : float
+        Dropout before the other layers of the head.
+    pooling : {"concat", "mean", "max", "last"}
+    bptt : int
+        Number of tokens in a chunk.
+    """
+
+    def __init__(
+        self,
+        sizes: EncoderSizes,
+        n_outputs: int,
+        *,
+        head_sizes: Sequence[int] = (50,),
+        dropouts: Dropouts | None = None,
+        head_dropout: float = 0.0,
+        pooling: str = "concat",
+        bptt: int = 70,
+    ):
+        super().__init__()
+        self.encoder = AWDLSTM(sizes, dropouts)
+        self.pooling = pooling
+        self.bptt = bptt
+        widths = [pooled_size(pooling, sizes.emb_size), *head_sizes, n_outputs]
+        first = self.encoder.dropouts.output
+        self.head = Head(widths, [first] + [head_dropout] * len(head_sizes))
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Random start."""
+        self.encoder.reset_parameters(generator)
+        self.head.reset_parameters(generator)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Logits of shape (batch, outputs).
+
+        Parameters
+        ----------
+        ids : Tensor of shape (batch, time)
+            Token ids, rows sorted by falling length; what follows a document is ignored.
+        lengths : Tensor of shape (batch,)
+            Number of tokens of every document, at least 1, falling.
+        """
+        vectors = pool_documents(self.encoder, ids, lengths, self.pooling, self.bptt)
+        return self.head(vectors, self.encoder.generator)
+
+
+def pool_documents(
+    encoder: AWDLSTM, ids: Tensor, lengths: Tensor, pooling: str, bptt: int
+) -> Tensor:
+    """Vectors of whole documents, read in chunks of `bptt` tokens (BPT3C, paper section 3.3).
+
+    The encoder's state is carried from chunk to chunk, and gradients reach all of them.
+    Documents leave the batch where they end, so little is computed on padding. `ids` and
+    `lengths` are as in `TextClassifier.forward`.
+
+    Returns
+    -------
+    Tensor of shape (batch, pooled size)
+    """
+    ids = ids.t()
+    ends = lengths.tolist()
+    masks = encoder.draw_masks(len(ends)) if encoder.training else None
+    n_chunks = -(-ends[0] // bptt)
+    recompute = torch.is_grad_enabled() and n_chunks > CHUNKS_KEPT_FOR_BACKWARD
+
+    state: EncoderState | None = None
+    pools: Pools | None = None
+    finished: list[Tensor] = []
+    n_rows = len(ends)
+    for start in range(0, ends[0], bptt):
+        chunk = ids[start : start + bptt, :n_rows]
+        remaining = lengths[:n_rows] - start
+        arguments = (encoder, chunk, remaining, state, pools, masks)
+        if recompute:
+            # The masks are drawn already, so there is no random state to preserve.
+            state, pools = checkpoint(
+                _read_chunk, *arguments, use_reentrant=False, preserve_rng_state=False
+            )
+        else:
+            state, pools = _read_chunk(*arguments)
+        n_left = sum(end > start + bptt for end in ends[:n_rows])
+        if n_left < n_rows:
+            finished.append(pools.rows(n_left, n_rows).vectors(lengths[n_left:n_rows], pooling))
+            pools, n_rows = pools.rows(0, n_left), n_left
+    return torch.cat(finished[::-1])
+
+
+def _read_chunk(
+    encoder: AWDLSTM,
+    chunk: Tensor,
+    remaining: Tensor,
+    state: EncoderState | None,
+    pools: Pools | None,
+    masks: DropoutMasks | None,
+) -> tuple[EncoderState, Pools]:
+    hidden, state = encoder(chunk, state, masks)
+    return state, pool_chunk(full_precision(hidden), remaining, pools)
