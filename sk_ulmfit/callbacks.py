@@ -118,9 +118,7 @@ class SlantedTriangularLR(ScheduledLR):
         Number of epochs that the triangle spans; the net's ``max_epochs`` if None.
     """
 
-    def __init__(
-        self, cut_frac: float = 0.1, lr_ratio: float = 32.0, n_epochs: int | None = None
-    ):
+    def __init__(self, cut_frac: float = 0.1, lr_ratio: float = 32.0, n_epochs: int | None = None):
         super().__init__("slanted_triangular", cut_frac, lr_ratio, n_epochs)
 
 
@@ -159,8 +157,6 @@ class GradualUnfreezing(Callback):
         self.epoch_ += 1
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        for group, trainables in zip(
-            net.optimizer_.param_groups, self.trainable_, strict=True
-        ):
+        for group, trainables in zip(net.optimizer_.param_groups, self.trainable_, strict=True):
             for parameter, trainable in zip(group["params"], trainables, strict=True):
                 parameter.requires_grad_(trainable)

@@ -45,9 +45,7 @@ def slanted_triangular(
     return (1 + max(p, 0.0) * (lr_ratio - 1)) / lr_ratio
 
 
-def one_cycle(
-    step: int, n_steps: int, *, cut_frac: float = 0.25, lr_ratio: float = 32.0
-) -> float:
+def one_cycle(step: int, n_steps: int, *, cut_frac: float = 0.25, lr_ratio: float = 32.0) -> float:
     """Cosine rise for `cut_frac` of the steps, then cosine fall (Smith 2018)."""
     cut = max(1, math.floor(n_steps * cut_frac))
     p = step / cut if step < cut else 1 - (step - cut) / max(1, n_steps - cut)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback
-from sklearn.datasets import load_digits
 from torch import nn
 
 from sk_ulmfit.callbacks import (
@@ -74,7 +76,7 @@ def changed(before, after):
 def test_gradual_unfreezing_trains_the_layers_that_it_should():
     net, recorder = fit(GradualUnfreezing())
     weights = [recorder.start_, *recorder.weights_]
-    trained = [changed(*pair) for pair in zip(weights[:-1], weights[1:], strict=True)]
+    trained = [changed(*pair) for pair in itertools.pairwise(weights)]
     assert trained == [{"head"}, {"upper", "head"}, *[{"lower", "upper", "head"}] * 2]
     assert net.history[:, "trained_groups"] == [[2], [1, 2], [0, 1, 2], [0, 1, 2]]
     assert recorder.states_ == [2, 4, 6, 6], "Adam keeps nothing for what was never trained"
@@ -84,7 +86,7 @@ def test_gradual_unfreezing_trains_the_layers_that_it_should():
 def test_chain_thaw_freezes_again():
     _, recorder = fit(GradualUnfreezing("chain-thaw"))
     weights = [recorder.start_, *recorder.weights_]
-    trained = [changed(*pair) for pair in zip(weights[:-1], weights[1:], strict=True)]
+    trained = [changed(*pair) for pair in itertools.pairwise(weights)]
     assert trained == [{"head"}, {"lower"}, {"upper"}, {"lower", "upper", "head"}]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -91,7 +92,8 @@ class AWDLSTM(nn.Module):
         # Draws dropout masks; whoever trains sets it. None means torch's global state.
         self.generator: torch.Generator | None = None
         self.embedding = nn.Parameter(torch.empty(sizes.vocab_size, sizes.emb_size))
-        self.layers = nn.ModuleList(
+        # (torch's own annotation of a ModuleList does not tell what is in it)
+        self.layers: Sequence[LSTMLayer] = nn.ModuleList(  # type: ignore[assignment]
             LSTMLayer(*sizes.of_layer(layer)) for layer in range(sizes.n_layers)
         )
 

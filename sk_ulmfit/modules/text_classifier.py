@@ -53,7 +53,7 @@ class Head(nn.Module):
 
     def __init__(self, sizes: Sequence[int], dropouts: Sequence[float]):
         super().__init__()
-        self.blocks = nn.ModuleList(
+        self.blocks: Sequence[HeadBlock] = nn.ModuleList(  # type: ignore[assignment]
             HeadBlock(n_in, n_out, p)
             for n_in, n_out, p in zip(sizes[:-1], sizes[1:], dropouts, strict=True)
         )

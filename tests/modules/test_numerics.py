@@ -70,7 +70,14 @@ def test_language_model_loss_and_gradients_with_every_dropout():
     masks = module.encoder.draw_masks(4)
     output_mask = draw_mask((1, 4, 6), 0.3, module.bias, module.encoder.generator)
     expected = reference.language_model_loss(
-        module.encoder, module.bias, ids.t().tolist(), targets.t().tolist(), masks, output_mask, 2, 1
+        module.encoder,
+        module.bias,
+        ids.t().tolist(),
+        targets.t().tolist(),
+        masks,
+        output_mask,
+        2,
+        1,
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     assert_same(ours, gradients(module, expected))
@@ -142,7 +149,7 @@ def test_recomputing_chunks_of_long_documents_changes_no_gradient(monkeypatch):
         return gradients(module, logits.square().sum())
 
     ids = random_ids(3, 30)
-    assert 30 / 2 > CHUNKS_KEPT_FOR_BACKWARD
+    assert CHUNKS_KEPT_FOR_BACKWARD < 30 / 2
     recomputed = run()
     monkeypatch.setattr("sk_ulmfit.modules.text_classifier.CHUNKS_KEPT_FOR_BACKWARD", 1000)
     assert_same(recomputed, run())
@@ -160,7 +167,9 @@ def test_pooling_never_sees_padding(pooling):
             other[row, n:] = padding
             again = pool_documents(encoder, other, lengths, pooling, bptt=5)
             assert torch.equal(again, pooled)
-        alone = pool_documents(encoder, ids[row : row + 1, :n], lengths[row : row + 1], pooling, 100)
+        alone = pool_documents(
+            encoder, ids[row : row + 1, :n], lengths[row : row + 1], pooling, 100
+        )
         torch.testing.assert_close(pooled[row], alone[0], rtol=0, atol=1e-12)
 
 

@@ -1,0 +1,149 @@
+"""What the two estimators share: parameters of training, seeds, pickling, saving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .persistence import write_model
+from .schedules import SCHEDULES
+
+DIRECTIONS = {
+    "forward": ("forward",),
+    "backward": ("backward",),
+    "both": ("forward", "backward"),
+}
+
+
+class ULMFiTEstimator(BaseEstimator):
+    """Base of `ULMFiTLanguageModel` and `ULMFiTClassifier`."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_decay": [Interval(Real, 1, None, closed="left")],
+        "schedule": [StrOptions(set(SCHEDULES))],
+        "cut_frac": [Interval(Real, 0, 1, closed="neither")],
+        "lr_ratio": [Interval(Real, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "bptt": [Interval(Integral, 1, None, closed="left")],
+        "dropout_mult": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": ["array-like", None],
+        "device": "no_validation",  # type: ignore[dict-item]
+        "amp": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Fitted attributes that are made again when they are needed: never pickled, never hashed.
+    _cached: ClassVar[tuple[str, ...]] = ()
+
+    def _seeds(self) -> Iterable[int]:
+        """Seeds for one fit."""
+        random = random_numbers(self.random_state)
+        while True:
+            yield int(random.randint(np.iinfo(np.int32).max))
+
+    def _options(self, seed: int, **overrides: Any) -> Any:
+        from .training.devices import resolve_device
+        from .training.fitting import TrainingOptions
+
+        options = {
+            "lr": self.lr,
+            "lr_decay": self.lr_decay,
+            "schedule": self.schedule,
+            "cut_frac": self.cut_frac,
+            "lr_ratio": self.lr_ratio,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "bptt": self.bptt,
+            "weight_decay": self.weight_decay,
+            "patience": self.patience if self.early_stopping else None,
+            "device": resolve_device(self.device),
+            "amp": bool(self.amp),
+            "seed": seed,
+            "verbose": int(self.verbose),
+            "callbacks": tuple(self.callbacks or ()),
+        }
+        return TrainingOptions(**{**options, **overrides})
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in self._cached}
+
+    def save(self, path: Any) -> None:
+        """Save the fitted estimator as a directory of safetensors and JSON.
+
+        Parameters
+        ----------
+        path : str or path
+            The directory; an earlier model there is replaced. `sk_ulmfit.load` reads it.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        FileExistsError
+            If `path` is something else than a saved model.
+
+        Notes
+        -----
+        Parameters that JSON cannot hold (callbacks, estimators) are not saved: the loaded
+        estimator has their defaults, and predicts the same.
+        """
+        description, arrays = self._to_saved()
+        description = {
+            "class": type(self).__name__,
+            "params": {
+                name: value
+                for name, value in self.get_params(deep=False).items()
+                if _is_jsonable(value)
+            },
+            **description,
+        }
+        write_model(path, description, arrays)
+
+    def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        raise NotImplementedError
+
+
+def random_numbers(random_state: Any) -> np.random.RandomState:
+    """Turn a `random_state` into a generator.
+
+    None draws its seed from the system: numpy's global state stays as it was.
+    """
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def _is_jsonable(value: Any) -> bool:
+    try:
+        return bool(
+            json.loads(json.dumps(value)) == (list(value) if isinstance(value, tuple) else value)
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def params_from_saved(params: dict[str, Any]) -> dict[str, Any]:
+    """Undo what JSON does to parameters: tuples have become lists."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in params.items()
+    }

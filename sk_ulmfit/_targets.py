@@ -1,0 +1,161 @@
+"""Labels as they come from users, as numbers for the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Encoded labels of a data set.
+
+    Attributes
+    ----------
+    labelled : ndarray of shape (n,), bool
+        Which rows have a label.
+    codes : ndarray of shape (n_labelled,) or (n_labelled, n_outputs)
+        Class numbers (int64), or 0/1 rows (float32) of a multilabel problem.
+    classes : ndarray
+        The classes; for multilabel problems the numbers of the outputs.
+    multilabel : bool
+    """
+
+    labelled: np.ndarray
+    codes: np.ndarray
+    classes: np.ndarray
+    multilabel: bool
+
+
+def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Targets:
+    """Check and encode labels.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+        Labels; -1 (integers) or None (objects) where there is none. Two dimensions: an indicator
+        matrix.
+    n_rows : int
+        Number of texts.
+    classes : ndarray, default=None
+        The classes that are possible; those found in `y` if None.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing, inconsistent with the texts, or of a kind that cannot be classes.
+    """
+    if y is None:
+        raise ValueError(
+            "ULMFiTClassifier requires y to be passed, but the target y is None. Texts without "
+            "labels train a ULMFiTLanguageModel."
+        )
+    y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    if y.ndim == 0 or len(y) != n_rows:
+        found = "a single value" if y.ndim == 0 else f"{len(y)} labels"
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {n_rows} texts, {found}."
+        )
+    if y.ndim == 2 and y.shape[1] > 1:
+        return _indicator_targets(y, classes)
+    y = column_or_1d(y, warn=True)
+    labelled = _labelled(y)
+    if not labelled.any():
+        raise ValueError("No text has a label: every y is -1 or None.")
+    known = y[labelled]
+    if known.dtype == object:
+        known = np.asarray(known.tolist())  # labels of one kind get their own dtype back
+    check_classification_targets(known)
+    if classes is None:
+        classes = np.unique(known)
+        if len(classes) == 1 and not labelled.all():
+            raise ValueError(
+                f"Only one class ({classes[0]!r}) is left after the texts without a label: y == -1 "
+                "means 'not labelled'. If -1 is one of your classes, name it otherwise."
+            )
+    codes = np.searchsorted(classes, known).clip(max=len(classes) - 1)
+    unknown = classes[codes] != known
+    if unknown.any():
+        raise ValueError(
+            f"y has the label {known[unknown][0]!r}, which is not among the classes "
+            f"{list(classes)}."
+        )
+    return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
+
+
+def _labelled(y: np.ndarray) -> np.ndarray:
+    if y.dtype == object:
+        return np.array([value is not None and not _is_minus_one(value) for value in y], bool)
+    if np.issubdtype(y.dtype, np.floating) and np.isnan(y).any():
+        raise ValueError("Input y contains NaN. Mark texts without a label by -1 or None.")
+    return y != -1 if np.issubdtype(y.dtype, np.signedinteger) else np.ones(len(y), bool)
+
+
+def _is_minus_one(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and value == -1
+
+
+def _indicator_targets(y: np.ndarray, classes: np.ndarray | None) -> Targets:
+    y = check_array(y, ensure_2d=True)
+    if type_of_target(y) != "multilabel-indicator":
+        raise ValueError(
+            "y with two columns or more must be an indicator matrix of zeros and ones (multilabel)."
+            " Multi-output problems are not supported: wrap the classifier in "
+            "sklearn.multioutput.MultiOutputClassifier."
+        )
+    n_outputs = y.shape[1]
+    if classes is not None and len(classes) != n_outputs:
+        raise ValueError(f"y has {n_outputs} columns, but there are {len(classes)} classes.")
+    return Targets(
+        np.ones(len(y), bool), y.astype(np.float32), np.arange(n_outputs), multilabel=True
+    )
+
+
+def document_weights(
+    targets: Targets, class_weight: Any, sample_weight: np.ndarray | None
+) -> np.ndarray:
+    """Weight of every labelled document in the loss, of mean 1 where any is above 0.
+
+    Parameters
+    ----------
+    targets : Targets
+    class_weight : dict, "balanced" or None
+    sample_weight : ndarray of shape (n_labelled,) or None
+    """
+    n = len(targets.codes)
+    weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
+    if class_weight is not None:
+        if targets.multilabel:
+            raise ValueError(
+                "class_weight is for one label a text. Weigh the texts of a multilabel problem "
+                "with sample_weight."
+            )
+        present, codes = np.unique(targets.codes, return_inverse=True)
+        per_class = compute_class_weight(
+            class_weight, classes=targets.classes[present], y=targets.classes[targets.codes]
+        )
+        weights = weights * per_class[codes]
+    total = weights.sum()
+    if not total > 0:
+        raise ValueError("The weights of all texts are zero: there is nothing to learn from.")
+    return weights * (np.count_nonzero(weights) / total)
+
+
+def split_rows(
+    targets: Targets, rows: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split `rows` for validation, keeping the classes' shares where that can be done."""
+    try:
+        if targets.multilabel:
+            raise ValueError
+        return train_test_split(
+            rows, test_size=fraction, random_state=seed, stratify=targets.codes[rows]
+        )
+    except ValueError:  # a class with one member, or fewer rows to set aside than classes
+        return train_test_split(rows, test_size=fraction, random_state=seed)

@@ -1,0 +1,502 @@
+"""The text classifier of ULMFiT as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, _fit_context, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ._base import ULMFiTEstimator, params_from_saved
+from ._targets import Targets, document_weights, encode_targets, split_rows
+from .documents import EncodedDocuments
+from .language_model import ULMFiTLanguageModel
+from .modules import AWD_CLASSIFIER_DROPOUTS, POOLINGS, TextClassifier
+from .pretrained import TrainedLanguageModel
+from .pretrained.trained import Weights, empty_module, load_arrays, to_arrays
+from .schedules import UNFREEZE_SCHEDULES, trained_groups
+from .text.token_lists import TokenLists
+from .text.validation import check_texts
+from .training.devices import resolve_device
+from .training.inference import predict_logits
+from .training.stages import classifier_stage
+
+# Dropout before the last layer of the head, in the authors' scripts.
+HEAD_DROPOUT = 0.1
+
+
+class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
+    """Text classifier trained on top of a language model (stage 3 of ULMFiT [1]_).
+
+    The encoder of a language model is extended by concat pooling and two linear layers, and
+    trained with discriminative learning rates, slanted triangular learning rates and gradual
+    unfreezing. Texts are read as a whole, however long they are.
+
+    Parameters
+    ----------
+    language_model : str, path, ULMFiTLanguageModel or None, default=None
+        The language model to begin with, if `X` is raw texts:
+
+        - what `ULMFiTLanguageModel` takes as ``pretrained`` (None: a random start): it is
+          fine-tuned on the texts first (stage 2);
+        - an unfitted `ULMFiTLanguageModel`: cloned and fitted on the texts first;
+        - a fitted one in a `sklearn.frozen.FrozenEstimator`: used as it is.
+
+        Not used if `X` is the `EncodedDocuments` of a language-model step.
+    unfreeze_schedule : {"gradual", "full", "last", "chain-thaw"} or tuple of int, \
+            default="gradual"
+        Which layers are trained in which epoch (section 3.3 of [1]_). "gradual": the last layer
+        in the first epoch, then one more each epoch. "full": all. "last": the last only.
+        "chain-thaw": the last, then each alone, then all. A tuple gives the epochs of each step
+        of gradual unfreezing, all layers in its last step; its sum replaces `max_epochs`.
+    lr : float, default=0.01
+        Highest learning rate, of the head.
+    lr_decay : float, default=2.6
+        Every layer learns at the rate of the one above it divided by this (section 3.2 of [1]_).
+    schedule : {"slanted_triangular", "one_cycle", "cosine", "constant"}, \
+            default="slanted_triangular"
+        Course of the learning rate over all steps (section 3.2 of [1]_).
+    cut_frac : float, default=0.1
+        Fraction of the steps in which the learning rate rises.
+    lr_ratio : float, default=32.0
+        How many times lower the lowest learning rate is than the highest.
+    max_epochs : int, default=12
+        Number of passes over the texts.
+    batch_size : int, default=32
+        Number of texts in a step.
+    bptt : int, default=70
+        Number of tokens in a chunk of a text; the state is carried from chunk to chunk.
+    max_length : int or None, default=None
+        Cut texts to this many tokens. None reads them as a whole.
+    dropout_mult : float, default=1.0
+        Multiplier of all dropout probabilities (head .4 and .1, hidden .3, input .4,
+        embedding .05, weights .5).
+    head_sizes : tuple of int, default=(50,)
+        Widths of the head's hidden layers.
+    pooling : {"concat", "mean", "max", "last"}, default="concat"
+        How a text's vector is made of the encoder's outputs (section 3.3 of [1]_).
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss.
+    weight_decay : float, default=1e-6
+        Weight decay of AdamW.
+    validation_fraction : float, default=0.1
+        Fraction of the texts set aside for early stopping, stratified where that can be done.
+    early_stopping : bool, default=False
+        Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
+        back to the best epoch's weights.
+    patience : int, default=3
+        Number of epochs without improvement to wait for.
+    callbacks : list of skorch callbacks, default=None
+        Further callbacks of the training.
+    device : str, default="auto"
+        "auto" takes a GPU if there is one.
+    amp : bool, default=False
+        Compute in bfloat16 where that is safe.
+    warm_start : bool, default=False
+        Let `fit` go on from the fitted state instead of starting afresh.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, dropout and shuffling.
+    verbose : int, default=0
+        Above 0, show progress bars.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes.
+    history_ : list of dict
+        For every epoch losses, learning rates of the layer groups, and which were trained.
+    n_epochs_ : int
+        Number of epochs trained, of each direction.
+    language_model_ : ULMFiTLanguageModel
+        The fitted language model that training began with.
+
+    See Also
+    --------
+    ULMFiTLanguageModel : The language model.
+
+    References
+    ----------
+    .. [1] J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text
+       Classification", ACL 2018.
+
+    Examples
+    --------
+    >>> from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+    >>> texts = ["Where is my card?", "The app does not start."] * 10
+    >>> lm = ULMFiTLanguageModel(emb_size=16, hidden_size=32, max_epochs=1, random_state=0)
+    >>> clf = ULMFiTClassifier(lm, max_epochs=5, random_state=0).fit(texts, ["card", "app"] * 10)
+    >>> clf.predict_proba(["Is it in the app?"]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **ULMFiTEstimator._parameter_constraints,
+        "language_model": "no_validation",  # type: ignore[dict-item]
+        "unfreeze_schedule": [StrOptions(set(UNFREEZE_SCHEDULES)), tuple, list],
+        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "head_sizes": [tuple, list],
+        "pooling": [StrOptions(set(POOLINGS))],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    _cached = ("_modules",)
+
+    classes_: np.ndarray
+    language_model_: ULMFiTLanguageModel
+    weights_: dict[str, Weights]
+    _multilabel: bool
+
+    def __init__(
+        self,
+        language_model: Any = None,
+        *,
+        unfreeze_schedule: str | tuple[int, ...] = "gradual",
+        lr: float = 0.01,
+        lr_decay: float = 2.6,
+        schedule: str = "slanted_triangular",
+        cut_frac: float = 0.1,
+        lr_ratio: float = 32.0,
+        max_epochs: int = 12,
+        batch_size: int = 32,
+        bptt: int = 70,
+        max_length: int | None = None,
+        dropout_mult: float = 1.0,
+        head_sizes: tuple[int, ...] = (50,),
+        pooling: str = "concat",
+        class_weight: dict | str | None = None,
+        weight_decay: float = 1e-6,
+        validation_fraction: float = 0.1,
+        early_stopping: bool = False,
+        patience: int = 3,
+        callbacks: Sequence[Any] | None = None,
+        device: Any = "auto",
+        amp: bool = False,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.language_model = language_model
+        self.unfreeze_schedule = unfreeze_schedule
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.schedule = schedule
+        self.cut_frac = cut_frac
+        self.lr_ratio = lr_ratio
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.bptt = bptt
+        self.max_length = max_length
+        self.dropout_mult = dropout_mult
+        self.head_sizes = head_sizes
+        self.pooling = pooling
+        self.class_weight = class_weight
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.amp = amp
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Iterable[str] | EncodedDocuments, y: Any, sample_weight: Any = None
+    ) -> ULMFiTClassifier:
+        """Train the classifier.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts. From raw texts a language model is trained first (see `language_model`).
+        y : array-like of shape (n_texts,) or (n_texts, n_outputs)
+            Their labels. Texts with ``y == -1`` (integers) or None (objects) train the language
+            model only. An indicator matrix makes it a multilabel problem.
+        sample_weight : array-like of shape (n_texts,), default=None
+            Weights of the texts in the loss.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X`, `y` or a parameter is not valid.
+        """
+        going_on = self.warm_start and hasattr(self, "weights_")
+        X = X if isinstance(X, EncodedDocuments) else check_texts(X)
+        targets = encode_targets(y, len(X), self.classes_ if going_on else None)
+        return self._fit(X, targets, sample_weight, going_on)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Iterable[str] | EncodedDocuments,
+        y: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+    ) -> ULMFiTClassifier:
+        """Train all layers for one epoch more, at constant learning rates.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts. The first call trains the language model on them, if they are raw texts.
+        y : array-like of shape (n_texts,) or (n_texts, n_outputs)
+            Their labels.
+        classes : array-like, default=None
+            All classes that will ever be met. Needed in the first call, unless all of them are
+            in `y`.
+        sample_weight : array-like of shape (n_texts,), default=None
+            Weights of the texts in the loss.
+
+        Returns
+        -------
+        self
+        """
+        going_on = hasattr(self, "weights_")
+        X = X if isinstance(X, EncodedDocuments) else check_texts(X)
+        if going_on:
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={list(classes)} is not the same as in the first call to "
+                    f"partial_fit: {list(self.classes_)}."
+                )
+            classes = self.classes_
+        elif classes is not None:
+            classes = np.unique(classes)
+        targets = encode_targets(y, len(X), classes)
+        overrides = {"max_epochs": 1, "schedule": "constant", "patience": None}
+        return self._fit(X, targets, sample_weight, going_on, "full", **overrides)
+
+    def _fit(
+        self,
+        X: list[str] | EncodedDocuments,
+        targets: Targets,
+        sample_weight: Any,
+        going_on: bool,
+        unfreeze_schedule: Any = None,
+        **overrides: Any,
+    ) -> ULMFiTClassifier:
+        seeds = iter(self._seeds())
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)[
+                targets.labelled
+            ]
+        weights = document_weights(targets, self.class_weight, sample_weight)
+        if going_on:
+            if targets.multilabel != self._multilabel:
+                raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
+            documents, language_model = self._tokens(X), self.language_model_
+        else:
+            documents, language_model = self._language_model_stage(X, next(seeds))
+        trained = language_model.trained_
+        documents = documents.take(np.flatnonzero(targets.labelled))
+        # A weight of zero means the same as leaving the text out.
+        rows = np.flatnonzero(weights)
+        train, valid = rows, rows[:0]
+        split_seed = next(seeds)
+        if self.early_stopping and not overrides and len(rows) > 1:
+            train, valid = split_rows(targets, rows, self.validation_fraction, split_seed)
+
+        schedule = self.unfreeze_schedule if unfreeze_schedule is None else unfreeze_schedule
+        n_epochs = overrides.pop("max_epochs", self.max_epochs)
+        n_epochs = len(trained_groups(schedule, trained.n_layers + 2, n_epochs))
+        options = self._options(next(seeds), max_epochs=n_epochs, **overrides)
+        before = self.weights_ if going_on else {}
+        head_seed = next(seeds)
+        modules = {
+            direction: self._new_module(trained, targets, direction, before, head_seed)
+            for direction in trained.directions
+        }
+        fitted, history, interrupt = classifier_stage(
+            modules,
+            (documents.take(train), targets.codes[train], weights[train]),
+            (documents.take(valid), targets.codes[valid], weights[valid]) if len(valid) else None,
+            options,
+            schedule,
+            targets.multilabel,
+        )
+        self.classes_ = targets.classes
+        self._multilabel = targets.multilabel
+        self.language_model_ = language_model
+        self.weights_ = fitted
+        self.history_ = history
+        self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
+        self._modules: dict[str, TextClassifier] = {}
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def _language_model_stage(
+        self, X: list[str] | EncodedDocuments, seed: int
+    ) -> tuple[TokenLists, ULMFiTLanguageModel]:
+        """Get documents and language model ready: stage 2, unless a step before has done it."""
+        if isinstance(X, EncodedDocuments):
+            language_model = ULMFiTLanguageModel.from_trained(X.language_model)
+            return self._cut(X.tokens), language_model
+        given = self.language_model
+        if isinstance(given, FrozenEstimator):
+            language_model = given.estimator
+            check_is_fitted(language_model)
+        else:
+            if isinstance(given, ULMFiTLanguageModel) and not hasattr(given, "trained_"):
+                language_model = clone(given)
+            else:
+                language_model = ULMFiTLanguageModel(
+                    given, device=self.device, amp=self.amp, verbose=self.verbose
+                )
+            if language_model.random_state is None:
+                language_model.set_params(random_state=seed)
+            language_model.fit(X)
+        tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
+        return self._cut(tokens), language_model
+
+    def _new_module(
+        self,
+        trained: TrainedLanguageModel,
+        targets: Targets,
+        direction: str,
+        before: dict[str, Weights],
+        seed: int,
+    ) -> TextClassifier:
+        """Build the network: the encoder under a new head, or with the weights of `before`."""
+        module = self._empty_module(trained, len(targets.classes), train=True)
+        if direction in before:
+            load_arrays(module, before[direction])
+        else:
+            module.head.reset_parameters(torch.Generator().manual_seed(seed))
+            load_arrays(module, {**to_arrays(module), **trained.encoder_weights(direction)})
+        return module
+
+    def _empty_module(
+        self, trained: TrainedLanguageModel, n_outputs: int, *, train: bool
+    ) -> TextClassifier:
+        module: TextClassifier = empty_module(
+            TextClassifier,
+            trained.sizes,
+            n_outputs,
+            head_sizes=tuple(self.head_sizes),
+            dropouts=AWD_CLASSIFIER_DROPOUTS.scaled(self.dropout_mult) if train else None,
+            head_dropout=HEAD_DROPOUT * min(self.dropout_mult, 9.0) if train else 0.0,
+            pooling=self.pooling,
+            bptt=self.bptt,
+        )
+        return module
+
+    def _tokens(self, X: Iterable[str] | EncodedDocuments) -> TokenLists:
+        """Tokens of `X` in the vocabulary that the classifier was fitted with."""
+        trained = self.language_model_.trained_
+        if isinstance(X, EncodedDocuments):
+            if X.language_model.fingerprint != trained.fingerprint:
+                raise ValueError(
+                    "These documents were encoded by another language model than the one that the "
+                    "classifier was fitted on. Encode them with that one's transform()."
+                )
+            return self._cut(X.tokens)
+        return self._cut(TokenLists(*trained.tokenizer.encode(check_texts(X))))
+
+    def _cut(self, tokens: TokenLists) -> TokenLists:
+        return tokens if self.max_length is None else tokens.head(self.max_length)
+
+    def predict_proba(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
+        """Probabilities of the classes, averaged over the directions of the language model.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, n_classes)
+            Rows sum to 1; in a multilabel problem each entry is the probability of its label.
+        """
+        check_is_fitted(self)
+        tokens = self._tokens(X)
+        device = resolve_device(self.device)
+        total: Any = 0.0
+        for direction in self.weights_:
+            read = tokens.reversed() if direction == "backward" else tokens
+            logits = predict_logits(self._module(direction, device), read, device)
+            total = total + (expit(logits) if self._multilabel else softmax(logits, axis=1))
+        return total / len(self.weights_)
+
+    def predict(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
+        """Predict the class of every text.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts,) or (n_texts, n_outputs)
+            Classes, or an indicator matrix of the labels with a probability above one half.
+        """
+        p = self.predict_proba(X)
+        return (p > 0.5).astype(np.int64) if self._multilabel else self.classes_[p.argmax(axis=1)]
+
+    def _module(self, direction: str, device: torch.device) -> TextClassifier:
+        """Build the network of a direction, or take the one built before."""
+        key = f"{direction} {device}"
+        modules = self.__dict__.setdefault("_modules", {})
+        if key not in modules:
+            trained = self.language_model_.trained_
+            module = self._empty_module(trained, len(self.classes_), train=False)
+            load_arrays(module, self.weights_[direction])
+            modules[key] = module.to(device)
+        return modules[key]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        check_is_fitted(self)
+        language_model, arrays = self.language_model_.trained_.to_parts()
+        arrays = {f"language_model/{name}": array for name, array in arrays.items()}
+        for direction, weights in self.weights_.items():
+            arrays.update({f"classifier/{direction}/{k}": v for k, v in weights.items()})
+        description = {
+            "language_model": language_model,
+            "classes": self.classes_.tolist(),
+            "classes_dtype": self.classes_.dtype.str,
+            "multilabel": self._multilabel,
+            "history": self.history_,
+        }
+        return description, arrays
+
+    @classmethod
+    def _from_saved(
+        cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
+    ) -> ULMFiTClassifier:
+        estimator = cls(**params_from_saved(description["params"]))
+        of_language_model: dict[str, np.ndarray] = {}
+        estimator.weights_ = {}
+        for key, array in arrays.items():
+            part, _, name = key.partition("/")
+            if part == "language_model":
+                of_language_model[name] = array
+            else:
+                direction, _, name = name.partition("/")
+                estimator.weights_.setdefault(direction, {})[name] = array
+        trained = TrainedLanguageModel.from_parts(description["language_model"], of_language_model)
+        estimator.language_model_ = ULMFiTLanguageModel.from_trained(trained)
+        estimator.classes_ = np.array(description["classes"], dtype=description["classes_dtype"])
+        estimator._multilabel = description["multilabel"]
+        estimator.history_ = description["history"]
+        estimator.n_epochs_ = max((epoch["epoch"] for epoch in estimator.history_), default=0)
+        return estimator

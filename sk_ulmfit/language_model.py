@@ -1,0 +1,509 @@
+"""The language model of ULMFiT as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import DIRECTIONS, ULMFiTEstimator, params_from_saved, random_numbers
+from .documents import EncodedDocuments
+from .modules import POOLINGS, LanguageModel
+from .pretrained import TrainedLanguageModel, load_pretrained
+from .text.token_lists import TokenLists
+from .text.tokenizers import make_tokenizer
+from .text.validation import check_texts
+from .training.devices import resolve_device
+from .training.generation import continue_text
+from .training.inference import negative_log_likelihood
+from .training.stages import language_model_stage
+
+
+def _gives_features(estimator: ULMFiTLanguageModel) -> bool:
+    if estimator.output != "features":
+        raise AttributeError("Only output='features' has columns that can be named.")
+    return True
+
+
+class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
+    """Language model trained on texts; encodes texts for a classifier.
+
+    An AWD-LSTM language model [2]_ is trained from scratch (stage 1 of ULMFiT [1]_), or a
+    pretrained one is fine-tuned on the texts of a task (stage 2). `transform` hands texts to
+    `ULMFiTClassifier` as `EncodedDocuments`, or turns them into a matrix of features for any
+    other estimator.
+
+    Parameters
+    ----------
+    pretrained : str, path, ULMFiTLanguageModel or None, default=None
+        Where training starts from: a directory that `save` wrote, a fitted
+        `ULMFiTLanguageModel` (in a `FrozenEstimator` if this estimator will be cloned), or None
+        for a random start.
+    direction : {"forward", "backward", "both"}, default="forward"
+        Direction in which texts are read. "both" trains two independent language models.
+    tokenizer : {"word", "subword"} or callable, default="word"
+        How texts are split, a callable takes a text and returns a list of tokens. Ignored if
+        `pretrained` is given, which brings its own.
+    max_vocab : int, default=30000
+        Largest size of the vocabulary.
+    min_freq : int, default=2
+        A word that occurs less often in the texts does not enter the vocabulary.
+    emb_size, hidden_size, n_layers : int, default=256, 640, 2
+        Sizes of embedding and hidden layers, number of LSTM layers (the paper: 400, 1150, 3).
+        Ignored if `pretrained` is given.
+    dropout_mult : float, default=1.0
+        Multiplier of all dropout probabilities (output .1, hidden .15, input .25, embedding .02,
+        weights .2).
+    bptt : int, default=70
+        Number of tokens through which gradients are propagated.
+    lr : float, default=0.004
+        Highest learning rate, of the topmost layer.
+    lr_decay : float, default=2.6
+        In fine-tuning every layer learns at the rate of the one above it divided by this
+        (discriminative fine-tuning, section 3.2 of [1]_). From a random start all layers learn
+        at `lr`.
+    schedule : {"slanted_triangular", "one_cycle", "cosine", "constant"}, \
+            default="slanted_triangular"
+        Course of the learning rate over all steps (section 3.2 of [1]_).
+    cut_frac : float, default=0.1
+        Fraction of the steps in which the learning rate rises.
+    lr_ratio : float, default=32.0
+        How many times lower the lowest learning rate is than the highest.
+    max_epochs : int, default=10
+        Number of passes over the texts. 0 uses a pretrained model as it is.
+    batch_size : int, default=64
+        Number of text streams read side by side.
+    weight_decay : float, default=1e-6
+        Weight decay of AdamW.
+    validation_fraction : float, default=0.1
+        Fraction of the texts set aside for early stopping.
+    early_stopping : bool, default=False
+        Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
+        back to the best epoch's weights.
+    patience : int, default=3
+        Number of epochs without improvement to wait for.
+    output : {"documents", "features"}, default="documents"
+        What `transform` returns.
+    pooling : {"concat", "mean", "max", "last"}, default="concat"
+        How features are made of the encoder's outputs: the last one, their maximum and their mean
+        (section 3.3 of [1]_), or one of these.
+    callbacks : list of skorch callbacks, default=None
+        Further callbacks of the training.
+    device : str, default="auto"
+        "auto" takes a GPU if there is one.
+    amp : bool, default=False
+        Compute in bfloat16 where that is safe. Worth it on GPUs and on CPUs that support it.
+    warm_start : bool, default=False
+        Let `fit` go on from the fitted state instead of starting afresh.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, dropout and shuffling.
+    verbose : int, default=0
+        Above 0, show progress bars.
+
+    Attributes
+    ----------
+    trained_ : TrainedLanguageModel
+        Tokenizer, sizes and weights.
+    vocab_ : tuple of str
+        The vocabulary.
+    history_ : list of dict
+        For every epoch losses, learning rates and seconds.
+    n_epochs_ : int
+        Number of epochs trained, of each direction.
+
+    See Also
+    --------
+    ULMFiTClassifier : Classifier on top of the language model.
+
+    References
+    ----------
+    .. [1] J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text
+       Classification", ACL 2018.
+    .. [2] S. Merity, N. S. Keskar and R. Socher, "Regularizing and Optimizing LSTM Language
+       Models", ICLR 2018.
+
+    Examples
+    --------
+    >>> from sk_ulmfit import ULMFiTLanguageModel
+    >>> texts = ["Where is my card?", "My card has not arrived yet."] * 10
+    >>> lm = ULMFiTLanguageModel(emb_size=16, hidden_size=32, max_epochs=1, random_state=0)
+    >>> lm.fit(texts).transform(texts)
+    <EncodedDocuments: 20 documents, 170 tokens, forward>
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **ULMFiTEstimator._parameter_constraints,
+        "pretrained": "no_validation",  # type: ignore[dict-item]
+        "direction": [StrOptions(set(DIRECTIONS))],
+        "tokenizer": "no_validation",  # type: ignore[dict-item]
+        "max_vocab": [Interval(Integral, 10, None, closed="left")],
+        "min_freq": [Interval(Integral, 1, None, closed="left")],
+        "emb_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "output": [StrOptions({"documents", "features"})],
+        "pooling": [StrOptions(set(POOLINGS))],
+    }
+
+    _cached = ("_modules",)
+
+    def __init__(
+        self,
+        pretrained: Any = None,
+        *,
+        direction: str = "forward",
+        tokenizer: str | Callable[[str], list[str]] = "word",
+        max_vocab: int = 30000,
+        min_freq: int = 2,
+        emb_size: int = 256,
+        hidden_size: int = 640,
+        n_layers: int = 2,
+        dropout_mult: float = 1.0,
+        bptt: int = 70,
+        lr: float = 0.004,
+        lr_decay: float = 2.6,
+        schedule: str = "slanted_triangular",
+        cut_frac: float = 0.1,
+        lr_ratio: float = 32.0,
+        max_epochs: int = 10,
+        batch_size: int = 64,
+        weight_decay: float = 1e-6,
+        validation_fraction: float = 0.1,
+        early_stopping: bool = False,
+        patience: int = 3,
+        output: str = "documents",
+        pooling: str = "concat",
+        callbacks: Sequence[Any] | None = None,
+        device: Any = "auto",
+        amp: bool = False,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.pretrained = pretrained
+        self.direction = direction
+        self.tokenizer = tokenizer
+        self.max_vocab = max_vocab
+        self.min_freq = min_freq
+        self.emb_size = emb_size
+        self.hidden_size = hidden_size
+        self.n_layers = n_layers
+        self.dropout_mult = dropout_mult
+        self.bptt = bptt
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.schedule = schedule
+        self.cut_frac = cut_frac
+        self.lr_ratio = lr_ratio
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.output = output
+        self.pooling = pooling
+        self.callbacks = callbacks
+        self.device = device
+        self.amp = amp
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
+        """Train the language model on texts (stage 1), or fine-tune it on them (stage 2).
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+        y : None
+            Ignored: labels are not needed.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X` is not a collection of texts, or a parameter is not valid.
+        """
+        texts = check_texts(X)
+        seeds = iter(self._seeds())
+        start, from_scratch = self._starting_point(texts, next(seeds))
+        return self._train(start, texts, seeds, from_scratch)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
+        """Train for one epoch more, at a constant learning rate.
+
+        The first call fixes the vocabulary.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        texts = check_texts(X)
+        seeds = iter(self._seeds())
+        from_scratch = False
+        if hasattr(self, "trained_"):
+            start = self.trained_
+        else:
+            start, from_scratch = self._starting_point(texts, next(seeds))
+        overrides = {"max_epochs": 1, "schedule": "constant", "patience": None}
+        return self._train(start, texts, seeds, from_scratch, **overrides)
+
+    def _starting_point(self, texts: list[str], seed: int) -> tuple[TrainedLanguageModel, bool]:
+        """Weights and vocabulary to begin with, and whether the weights are random."""
+        directions = DIRECTIONS[self.direction]
+        growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
+        going_on = self.warm_start and hasattr(self, "trained_")
+        if going_on or self.pretrained is not None:
+            start = self.trained_ if going_on else load_pretrained(self.pretrained)
+            start = start.with_directions(directions)
+            if self.max_epochs == 0:
+                return start, False
+            return start.with_tokenizer(start.tokenizer.grow(texts, **growth)), False
+        start = TrainedLanguageModel.random(
+            make_tokenizer(self.tokenizer).fit(texts, **growth),
+            directions,
+            seed,
+            emb_size=self.emb_size,
+            hidden_size=self.hidden_size,
+            n_layers=self.n_layers,
+        )
+        return start, True
+
+    def _train(
+        self,
+        start: TrainedLanguageModel,
+        texts: list[str],
+        seeds: Any,
+        from_scratch: bool,
+        **overrides: Any,
+    ) -> ULMFiTLanguageModel:
+        documents = TokenLists(*start.tokenizer.encode(texts))
+        train, valid = self._split(documents, next(seeds)) if not overrides else (documents, None)
+        if from_scratch:
+            overrides["lr_decay"] = 1.0  # nothing learned yet to go easy on
+        options = self._options(next(seeds), **overrides)
+        if options.max_epochs == 0:
+            return self._set_fitted(start, [])
+        weights, history, interrupt = language_model_stage(
+            start, train, valid, options, self.dropout_mult
+        )
+        self._set_fitted(start.with_weights(weights), history)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def _split(self, documents: TokenLists, seed: int) -> tuple[TokenLists, TokenLists | None]:
+        if not self.early_stopping or len(documents) < 2:
+            return documents, None
+        order = np.random.default_rng(seed).permutation(len(documents))
+        n_valid = max(1, int(self.validation_fraction * len(order)))
+        return documents.take(np.sort(order[n_valid:])), documents.take(np.sort(order[:n_valid]))
+
+    def _set_fitted(
+        self, trained: TrainedLanguageModel, history: list[dict[str, Any]]
+    ) -> ULMFiTLanguageModel:
+        self.trained_ = trained
+        self.vocab_ = trained.tokenizer.vocab.tokens
+        self.history_ = history
+        self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
+        self._modules: dict[str, LanguageModel] = {}
+        return self
+
+    @classmethod
+    def from_trained(cls, trained: TrainedLanguageModel, **params: Any) -> ULMFiTLanguageModel:
+        """Make a fitted estimator of a trained language model.
+
+        Parameters
+        ----------
+        trained : TrainedLanguageModel
+        **params
+            Parameters of the estimator.
+
+        Returns
+        -------
+        ULMFiTLanguageModel
+        """
+        return cls(**params)._set_fitted(trained, [])
+
+    def transform(self, X: Iterable[str]) -> Any:
+        """Encode texts.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+
+        Returns
+        -------
+        EncodedDocuments or ndarray of shape (n_texts, n_features)
+            With ``output="documents"`` what `ULMFiTClassifier` takes, with ``"features"`` the
+            encoder's pooled outputs as float32.
+        """
+        check_is_fitted(self)
+        texts = check_texts(X)
+        tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
+        documents = EncodedDocuments(tokens, self.trained_, self.pooling)
+        return documents.features(self.device) if self.output == "features" else documents
+
+    @available_if(_gives_features)
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns that `transform` gives with ``output="features"``.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self)
+        names = [
+            f"{direction}_{pool}_{i}"
+            for direction in self.trained_.directions
+            for pool in POOLINGS[self.pooling]
+            for i in range(self.trained_.emb_size)
+        ]
+        return np.asarray(names, dtype=object)
+
+    def perplexity(self, X: Iterable[str]) -> float:
+        """Perplexity per token of texts.
+
+        Every text is read from its beginning; each token after the first is predicted, and the
+        text's end. With two directions it is the perplexity of both taken together.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+
+        Returns
+        -------
+        float
+            ``exp`` of the mean negative log-likelihood. Lower is better. It compares only
+            between models of the same vocabulary.
+        """
+        return float(np.exp(-self.score(X)))
+
+    def score(self, X: Iterable[str], y: Any = None) -> float:
+        """Mean log-likelihood per token of texts; higher is better.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            In nats, the negative logarithm of the perplexity.
+        """
+        check_is_fitted(self)
+        texts = check_texts(X)
+        tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
+        device = resolve_device(self.device)
+        total, count = 0.0, 0
+        for direction in self.trained_.directions:
+            nll, n_tokens = negative_log_likelihood(
+                self._module(direction, device),
+                tokens,
+                device,
+                eos_id=self.trained_.tokenizer.vocab.bos_id,
+                backward=direction == "backward",
+                bptt=self.bptt,
+            )
+            total, count = total + nll, count + n_tokens
+        return -total / count
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 50,
+        temperature: float = 1.0,
+        random_state: Any = None,
+    ) -> str:
+        """Let the forward language model write on.
+
+        Parameters
+        ----------
+        prompt : str, default=""
+            The text to go on from.
+        max_tokens : int, default=50
+            Number of tokens to write at most; it ends earlier where the model ends the text.
+        temperature : float, default=1.0
+            Below 1 the likely words become likelier still; 0 always takes the likeliest.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        str
+            Prompt and continuation.
+
+        Raises
+        ------
+        ValueError
+            If the language model reads backward only, or the temperature is negative.
+        """
+        check_is_fitted(self)
+        if "forward" not in self.trained_.directions:
+            raise ValueError("generate() needs a forward language model: this reads backward only.")
+        if not isinstance(temperature, Real) or temperature < 0:
+            raise ValueError(f"temperature must be a number from 0 up, got {temperature!r}.")
+        tokenizer = self.trained_.tokenizer
+        written = continue_text(
+            self._module("forward", resolve_device(self.device)),
+            tokenizer.encode(check_texts([prompt]))[0].tolist(),
+            max_tokens=max_tokens,
+            temperature=temperature,
+            random=random_numbers(random_state),
+            end_id=tokenizer.vocab.bos_id,
+            never_id=tokenizer.vocab.unk_id,
+        )
+        return str(tokenizer.decode(written))
+
+    def _module(self, direction: str, device: torch.device) -> LanguageModel:
+        """Build the network of a direction, or take the one built before."""
+        key = f"{direction} {device}"
+        modules = self.__dict__.setdefault("_modules", {})
+        if key not in modules:
+            modules[key] = self.trained_.module(direction).to(device)
+        return modules[key]
+
+    def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        check_is_fitted(self)
+        description, arrays = self.trained_.to_parts()
+        return {"language_model": description, "history": self.history_}, arrays
+
+    @classmethod
+    def _from_saved(
+        cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
+    ) -> ULMFiTLanguageModel:
+        trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
+        estimator = cls(**params_from_saved(description["params"]))
+        return estimator._set_fitted(trained, description["history"])

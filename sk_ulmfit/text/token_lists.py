@@ -1,0 +1,73 @@
+"""Tokenised documents of different lengths in two flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class TokenLists:
+    """Token ids of documents, one after another in one array.
+
+    A list of small arrays would cost 100 bytes a document and be slow to pickle and to hash.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n_tokens,), int32
+    offsets : ndarray of shape (n_documents + 1,), int64
+        Document ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+    """
+
+    def __init__(self, ids: np.ndarray, offsets: np.ndarray):
+        self.ids = ids
+        self.offsets = offsets
+
+    @classmethod
+    def from_lists(cls, documents: Sequence[np.ndarray]) -> TokenLists:
+        """Join documents given as arrays of ids."""
+        lengths = np.fromiter((len(document) for document in documents), np.int64, len(documents))
+        ids = np.concatenate(documents) if len(documents) else np.empty(0)
+        return cls(ids.astype(np.int32, copy=False), np.r_[0, np.cumsum(lengths)].astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of every document."""
+        return np.diff(self.offsets)
+
+    def document(self, i: int) -> np.ndarray:
+        """Ids of document `i`."""
+        return self.ids[self.offsets[i] : self.offsets[i + 1]]
+
+    def take(self, indices: Iterable[int]) -> TokenLists:
+        """Documents in the order of `indices`."""
+        return TokenLists.from_lists([self.document(i) for i in indices])
+
+    def head(self, max_length: int) -> TokenLists:
+        """Cut every document to its first `max_length` tokens."""
+        if not len(self) or int(self.lengths.max()) <= max_length:
+            return self
+        return TokenLists.from_lists([self.document(i)[:max_length] for i in range(len(self))])
+
+    def reversed(self) -> TokenLists:
+        """Every document backward, as a backward language model reads it."""
+        # Turning the whole array round reverses the order of the documents too: put it back.
+        n = len(self)
+        turned = TokenLists(self.ids[::-1], (self.offsets[-1] - self.offsets)[::-1])
+        return turned.take(range(n - 1, -1, -1))
+
+    def padded(self, indices: np.ndarray, fill: int = 0) -> np.ndarray:
+        """Documents as rows of one array, filled up at the right, shape (n, longest)."""
+        lengths = self.lengths[indices]
+        rows = np.full((len(indices), int(lengths.max())), fill, dtype=np.int64)
+        for row, i in enumerate(indices):
+            rows[row, : lengths[row]] = self.document(i)
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Views (of a slice, of a memory map) would drag their whole base along.
+        return {"ids": np.ascontiguousarray(self.ids), "offsets": np.asarray(self.offsets)}

@@ -1,0 +1,1 @@
+"""How the networks are trained and applied: skorch nets, batches, losses."""

@@ -1,0 +1,52 @@
+"""Devices, mixed precision and seeds."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn the parameter `device` into a torch device.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"`` takes the GPU if there is one.
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name, or the machine lacks the device.
+    """
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto', 'cpu', 'cuda' or a torch device, got {device!r}."
+        ) from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch finds no CUDA GPU. Use device='auto' to "
+            "take a GPU where there is one and the CPU elsewhere."
+        )
+    return resolved
+
+
+def mixed_precision(device: torch.device, amp: bool) -> contextlib.AbstractContextManager[Any]:
+    """Autocast to bfloat16 if `amp`, else do nothing.
+
+    bfloat16 has float32's range, so no loss scaling is needed.
+    """
+    if not amp:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def seeded_generator(seed: int, device: torch.device) -> torch.Generator:
+    """Make a random generator of its own for one training."""
+    return torch.Generator(device=device).manual_seed(int(seed))

@@ -1,0 +1,166 @@
+"""Putting a net, its optimizer and its callbacks together, and training it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
+from skorch.helper import predefined_split
+from skorch.utils import noop
+from torch.utils.data import Dataset
+
+from ..callbacks import DiscriminativeLR, GradualUnfreezing, ScheduledLR
+from ..modules import LanguageModel, TextClassifier
+from .batching import BPTTBatches, LabelledDocuments, LengthBatches, TextStream
+from .devices import seeded_generator
+from .losses import ClassificationLoss, LanguageModelLoss
+from .nets import ClassifierNet, LanguageModelNet, ULMFiTNet
+from .progress import ProgressBar
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train: the parameters that both estimators share."""
+
+    lr: float
+    lr_decay: float
+    schedule: str
+    cut_frac: float
+    lr_ratio: float
+    max_epochs: int
+    batch_size: int
+    bptt: int
+    weight_decay: float
+    patience: int | None  # None: no early stopping
+    device: torch.device
+    amp: bool
+    seed: int
+    verbose: int
+    label: str = ""  # of the progress bar
+    callbacks: Sequence[Any] = field(default_factory=tuple)
+
+
+def train_language_model(
+    module: LanguageModel, train: TextStream, valid: TextStream | None, options: TrainingOptions
+) -> list[dict[str, Any]]:
+    """Train `module` in place (stages 1 and 2).
+
+    Returns
+    -------
+    list of dict
+        One an epoch: losses, learning rates, seconds.
+    """
+    n_layers = len(module.encoder.layers)
+    # The embedding is the softmax too, so it is the top of a language model.
+    groups = [f"encoder.layers.{layer}.*" for layer in range(n_layers)]
+    net = LanguageModelNet(
+        module,
+        criterion=LanguageModelLoss,
+        optimizer__param_groups=[(pattern, {}) for pattern in groups],
+        iterator_train=BPTTBatches,
+        iterator_train__bptt=options.bptt,
+        iterator_valid=BPTTBatches,
+        iterator_valid__bptt=options.bptt,
+        **_common(module, valid, options, GradientNormClipping(0.4)),
+    )
+    return _run(net, train)
+
+
+def train_classifier(
+    module: TextClassifier,
+    train: LabelledDocuments,
+    valid: LabelledDocuments | None,
+    options: TrainingOptions,
+    unfreeze_schedule: str | Sequence[int],
+    multilabel: bool,
+) -> list[dict[str, Any]]:
+    """Train `module` in place (stage 3).
+
+    Returns
+    -------
+    list of dict
+        One an epoch: losses, learning rates, trained layer groups, seconds.
+    """
+    if options.max_epochs == 0:
+        return []
+    n_layers = len(module.encoder.layers)
+    groups = ["encoder.embedding", *(f"encoder.layers.{layer}.*" for layer in range(n_layers))]
+    net = ClassifierNet(
+        module,
+        criterion=ClassificationLoss,
+        criterion__multilabel=multilabel,
+        optimizer__param_groups=[(pattern, {}) for pattern in groups],
+        iterator_train=LengthBatches,
+        iterator_valid=LengthBatches,
+        **_common(
+            module, valid, options, GradientNormClipping(25.0), GradualUnfreezing(unfreeze_schedule)
+        ),
+    )
+    return _run(net, train)
+
+
+def _common(
+    module: LanguageModel | TextClassifier,
+    valid: Dataset | None,
+    options: TrainingOptions,
+    *callbacks: Callback,
+) -> dict[str, Any]:
+    """Arguments that both nets share."""
+    module.encoder.generator = seeded_generator(options.seed, options.device)
+    schedule = ScheduledLR(options.schedule, options.cut_frac, options.lr_ratio)
+    every: list[Any] = [DiscriminativeLR(options.lr_decay), schedule, *callbacks]
+    if options.patience is not None:
+        stopping = EarlyStopping(
+            monitor="valid_loss" if valid is not None else "train_loss",
+            patience=options.patience,
+            load_best=True,
+            sink=noop,
+        )
+        every.append(stopping)
+    if options.verbose:
+        every.append(ProgressBar(options.label))
+    # skorch sets attributes of the callbacks it is given: the user's own stay as they are.
+    every.extend(copy.deepcopy(list(options.callbacks)))
+    return {
+        "lr": options.lr,
+        "max_epochs": options.max_epochs,
+        "batch_size": options.batch_size,
+        "optimizer": torch.optim.AdamW,
+        "optimizer__betas": (0.8, 0.99),  # the authors' scripts; the paper's text has 0.7
+        "optimizer__weight_decay": options.weight_decay,
+        "optimizer__fused": True,
+        "train_split": predefined_split(valid) if valid is not None else None,
+        "callbacks": every,
+        "callbacks__print_log": None,
+        "device": options.device,
+        "amp": options.amp,
+        "verbose": 0,
+    }
+
+
+def _run(net: ULMFiTNet, train: Dataset) -> list[dict[str, Any]]:
+    net.fit(train, y=None)
+    history = [
+        {name: value for name, value in epoch.items() if name != "batches"}
+        for epoch in net.history.to_list()
+    ]
+    if net.interrupt_ is not None:
+        raise TrainingInterrupted(history) from net.interrupt_
+    return history
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C during training: what had been learned is in the module.
+
+    It is a `KeyboardInterrupt`, so that a search around the fit stops too.
+    """
+
+    def __init__(self, history: list[dict[str, Any]]):
+        super().__init__(
+            "Training was interrupted; the estimator is fitted with what it had learned."
+        )
+        self.history = history

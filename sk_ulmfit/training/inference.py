@@ -1,0 +1,110 @@
+"""Applying trained networks, without the machinery of training.
+
+Documents are computed in batches of similar length. What comes out for a document depends on
+nothing else in the batch: rows never mix, padding is never read, the state starts at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..modules import AWDLSTM, LanguageModel, TextClassifier
+from ..modules.text_classifier import pool_documents
+from ..text.token_lists import TokenLists
+from .batching import length_batches
+from .losses import next_token_loss
+
+# Rows of a batch: large matrix products are worth it, and a batch of 128 rows still fits caches.
+ROWS = 128
+
+
+def predict_logits(
+    module: TextClassifier, documents: TokenLists, device: torch.device
+) -> np.ndarray:
+    """Logits of every document, shape (n, outputs), float32."""
+    module.eval()
+    return _in_batches(documents, device, module)
+
+
+def pooled_features(
+    encoder: AWDLSTM, documents: TokenLists, device: torch.device, *, pooling: str, bptt: int
+) -> np.ndarray:
+    """Vectors of every document, shape (n, pooled size), float32."""
+    encoder.eval()
+    return _in_batches(
+        documents, device, lambda ids, lengths: pool_documents(encoder, ids, lengths, pooling, bptt)
+    )
+
+
+def _in_batches(
+    documents: TokenLists, device: torch.device, compute: Callable[[Tensor, Tensor], Tensor]
+) -> np.ndarray:
+    lengths = documents.lengths
+    results: np.ndarray | None = None
+    with torch.inference_mode():
+        for batch in length_batches(lengths, np.arange(len(documents)), ROWS):
+            ids = torch.from_numpy(documents.padded(batch)).to(device)
+            output = compute(ids, torch.from_numpy(lengths[batch]).to(device))
+            if results is None:
+                results = np.empty((len(documents), output.shape[1]), dtype=np.float32)
+            results[batch] = output.float().cpu().numpy()
+    assert results is not None, "callers refuse empty collections"
+    return results
+
+
+def negative_log_likelihood(
+    module: LanguageModel,
+    documents: TokenLists,
+    device: torch.device,
+    *,
+    eos_id: int,
+    backward: bool,
+    bptt: int,
+) -> tuple[float, int]:
+    """Total negative log-likelihood of documents, each read from its beginning.
+
+    Every token but the first and the document's end are predicted: as many predictions as tokens.
+
+    Returns
+    -------
+    nll : float
+        In nats.
+    n_tokens : int
+    """
+    module.eval()
+    documents = _with_end(documents, eos_id)
+    if backward:
+        documents = documents.reversed()
+    lengths = documents.lengths
+    total = 0.0
+    with torch.inference_mode():
+        for batch in length_batches(lengths, np.arange(len(documents)), ROWS):
+            ids = torch.from_numpy(documents.padded(batch)).t().to(device)
+            left = torch.from_numpy(lengths[batch]).to(device) - 1  # predictions
+            total += _batch_nll(module, ids, left, bptt)
+    return total, int(lengths.sum()) - len(documents)
+
+
+def _batch_nll(module: LanguageModel, ids: Tensor, left: Tensor, bptt: int) -> float:
+    state = None
+    total = 0.0
+    for start in range(0, len(ids) - 1, bptt):
+        n_rows = int((left > start).sum())
+        chunk = ids[start : start + bptt + 1, :n_rows]
+        output = module(chunk[:-1], state)
+        state = output.state
+        steps = torch.arange(start, start + len(chunk) - 1, device=ids.device)
+        padding = steps.unsqueeze(1) >= left[:n_rows].unsqueeze(0)
+        targets = chunk[1:].masked_fill(padding, -100)  # cross_entropy ignores -100
+        total += next_token_loss(output, targets, reduction="sum").item()
+    return total
+
+
+def _with_end(documents: TokenLists, eos_id: int) -> TokenLists:
+    ends = documents.offsets[1:]
+    ids = np.insert(documents.ids, ends, eos_id)
+    return TokenLists(ids, documents.offsets + np.arange(len(documents.offsets)))

@@ -1,0 +1,87 @@
+"""The skorch nets of stage 1 and 2 (language model) and of stage 3 (classifier)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
+from torch import Tensor
+
+from ..modules import EncoderState, LanguageModelOutput
+from ..modules.awd_lstm import detach
+from .devices import mixed_precision
+
+
+class ULMFiTNet(NeuralNet):
+    """What both nets add to skorch's: mixed precision, a check for divergence, interrupts.
+
+    Parameters
+    ----------
+    amp : bool, default=False
+        Compute in bfloat16 where that is safe.
+    **kwargs
+        Of `skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    interrupt_ : KeyboardInterrupt or None
+        skorch ends a training quietly on Ctrl-C. Kept here for the caller to raise again.
+    """
+
+    def __init__(self, *args: Any, amp: bool = False, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.amp = amp
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> ULMFiTNet:
+        self.interrupt_: KeyboardInterrupt | None = None
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt as interrupt:
+            if not self._stopped_early():
+                self.interrupt_ = interrupt
+            raise
+
+    def _stopped_early(self) -> bool:
+        """Tell whether it was skorch's own early stopping that raised the interrupt."""
+        return any(
+            isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
+            for _, callback in self.callbacks_
+        )
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        with mixed_precision(torch.device(self.device), self.amp):
+            return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
+        with mixed_precision(torch.device(self.device), self.amp):
+            loss = super().get_loss(y_pred, y_true, *args, **kwargs)
+        if not torch.isfinite(loss):
+            rates = [group["lr"] for group in self.optimizer_.param_groups]
+            raise FloatingPointError(
+                f"Training diverged: the loss became {loss.item()} in epoch {len(self.history)} "
+                f"at a learning rate of {max(rates):.3g}. Lower lr (now {self.lr:g}), or lengthen "
+                "the warm-up (cut_frac)."
+            )
+        return loss
+
+
+class LanguageModelNet(ULMFiTNet):
+    """Trains a `LanguageModel` on BPTT batches, its state carried from batch to batch."""
+
+    state_: EncoderState | None = None
+
+    def run_single_epoch(self, *args: Any, **kwargs: Any) -> None:
+        self.state_ = None
+        super().run_single_epoch(*args, **kwargs)
+        self.state_ = None
+
+    def infer(self, x: Tensor, **fit_params: Any) -> LanguageModelOutput:
+        output: LanguageModelOutput = super().infer(x, state=self.state_)
+        self.state_ = detach(output.state)
+        return output
+
+
+class ClassifierNet(ULMFiTNet):
+    """Trains a `TextClassifier` on batches of documents."""

@@ -1,0 +1,35 @@
+"""Small estimators and real texts for the tests."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit.datasets import load_banking77
+
+SMALL = {"emb_size": 24, "hidden_size": 32, "n_layers": 2}
+
+
+def language_model(**params) -> ULMFiTLanguageModel:
+    """Language model small enough for tests."""
+    training = {"max_epochs": 2, "batch_size": 4, "bptt": 20, "lr": 0.02, "random_state": 0}
+    return ULMFiTLanguageModel(**{**SMALL, **training, **params})
+
+
+def classifier(**params) -> ULMFiTClassifier:
+    """Classifier that learns quickly from few texts."""
+    training = {"max_epochs": 4, "batch_size": 8, "lr": 0.02, "dropout_mult": 0.3}
+    return ULMFiTClassifier(**{**training, "random_state": 0, **params})
+
+
+@cache
+def banking(n_classes: int = 3, per_class: int = 30) -> tuple[list[str], np.ndarray]:
+    """The first texts of the first classes of banking77, mixed."""
+    texts, target = load_banking77(return_X_y=True)
+    target = np.asarray(target)
+    rows = np.concatenate([np.flatnonzero(target == c)[:per_class] for c in range(n_classes)])
+    rows = np.random.default_rng(0).permutation(rows)
+    names = np.array(["activate", "age", "apple_pay", "atm", "top_up"])
+    return [texts[i] for i in rows], names[target[rows]]

@@ -1,0 +1,258 @@
+"""ULMFiTClassifier on real texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from sk_ulmfit import ULMFiTClassifier
+from tests.helpers import banking, classifier, language_model
+
+
+@pytest.fixture(scope="module")
+def data():
+    return banking()
+
+
+@pytest.fixture(scope="module")
+def lm(data):
+    return language_model(max_epochs=8).fit(data[0])
+
+
+@pytest.fixture(scope="module")
+def documents(data, lm):
+    return lm.transform(data[0])
+
+
+@pytest.fixture(scope="module")
+def fitted(data, documents):
+    return classifier(max_epochs=15).fit(documents, data[1])
+
+
+def test_learns_and_its_loss_falls(data, documents, fitted):
+    assert fitted.score(documents, data[1]) > 0.8
+    losses = [epoch["train_loss"] for epoch in fitted.history_]
+    assert losses[-1] < 0.5 * losses[0] and fitted.n_epochs_ == 15
+    assert list(fitted.classes_) == sorted(set(data[1]))
+    p = fitted.predict_proba(documents)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+    assert np.array_equal(fitted.classes_[p.argmax(1)], fitted.predict(documents))
+
+
+def test_history_tells_what_was_trained_and_how_fast(fitted):
+    groups = [epoch["trained_groups"] for epoch in fitted.history_]
+    assert groups[:5] == [[3], [2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
+    rates = fitted.history_[-1]["lr"]
+    assert rates[:-1] == pytest.approx([rates[-1] / 2.6**k for k in (3, 2, 1)])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "n_epochs"), [("full", 2), ("last", 2), ("chain-thaw", 2), ((1, 0, 2), 3)]
+)
+def test_unfreeze_schedules(data, documents, lm, schedule, n_epochs):
+    clf = classifier(unfreeze_schedule=schedule, max_epochs=2).fit(documents, data[1])
+    assert clf.n_epochs_ == n_epochs
+    same = np.array_equal(
+        clf.weights_["forward"]["encoder.embedding"],
+        lm.trained_.weights["forward"]["encoder.embedding"],
+    )
+    assert same == (schedule == "last" or schedule == "chain-thaw") or schedule == "chain-thaw"
+
+
+def test_raw_texts_in_one_estimator(data):
+    texts, y = data
+    unfitted = language_model()
+    clf = classifier(language_model=unfitted).fit(texts, y)
+    assert clf.score(texts, y) > 0.5
+    assert not hasattr(unfitted, "trained_"), "the parameter is cloned, not fitted"
+    assert clf.language_model_.perplexity(texts) < len(clf.language_model_.vocab_)
+
+
+def test_frozen_language_model_is_used_as_it_is(data, lm):
+    clf = classifier(language_model=FrozenEstimator(lm), max_epochs=1).fit(*data)
+    assert clf.language_model_ is lm
+
+
+def test_pipeline_gives_what_the_single_estimator_gives(data):
+    texts, y = data
+    pipe = Pipeline([("lm", language_model()), ("clf", classifier())]).fit(texts, y)
+    lm = language_model().fit(texts)
+    alone = classifier(language_model=FrozenEstimator(lm)).fit(texts, y)
+    np.testing.assert_array_equal(pipe.predict_proba(texts).shape, alone.predict_proba(texts).shape)
+    documents = lm.transform(texts)
+    np.testing.assert_array_equal(
+        pipe.predict_proba(texts), classifier().fit(documents, y).predict_proba(documents)
+    )
+
+
+def test_one_document_one_answer():
+    """Alone, or among 1,000 documents of 1 to 2,000 tokens in any order: the same to 1e-5."""
+    words = " ".join(banking(5, 40)[0]).split()
+    random = np.random.default_rng(0)
+    lengths = np.r_[1, 2, 2000, random.integers(1, 2000, 997)]
+    texts = [" ".join(random.choice(words, n - 1)) for n in lengths]
+    lm = language_model().fit(texts[3:60])
+    y = random.integers(0, 3, 1000)
+    clf = classifier(max_epochs=2, max_length=40).fit(lm.transform(texts[:200]), y[:200])
+    clf.set_params(max_length=None)
+    together = clf.predict_proba(lm.transform(texts))
+    assert np.ptp(together, axis=0).min() > 1e-3, "the documents must differ for this to mean much"
+    order = random.permutation(1000)
+    np.testing.assert_allclose(
+        clf.predict_proba(lm.transform([texts[i] for i in order])), together[order], atol=1e-5
+    )
+    some = np.r_[0, 1, 2, random.choice(1000, 60, replace=False)]
+    alone = np.vstack([clf.predict_proba(lm.transform([texts[i]])) for i in some])
+    np.testing.assert_allclose(alone, together[some], rtol=0, atol=1e-5)
+    clf.bptt, clf._modules = 33, {}
+    np.testing.assert_allclose(
+        clf.predict_proba(lm.transform(texts[:50])), together[:50], atol=1e-5
+    )
+
+
+def test_directions_are_averaged(data):
+    texts, y = data
+    lm = language_model(direction="both").fit(texts)
+    documents = lm.transform(texts)
+    clf = classifier(max_epochs=3).fit(documents, y)
+    both = clf.predict_proba(documents)
+    kept, parts = clf.weights_, []
+    for direction in ("forward", "backward"):
+        clf.weights_ = {direction: kept[direction]}
+        parts.append(clf.predict_proba(documents))
+    assert not np.allclose(parts[0], parts[1], atol=1e-3)
+    np.testing.assert_allclose(both, (parts[0] + parts[1]) / 2, atol=1e-7)
+    assert {epoch["direction"] for epoch in clf.history_} == {"forward", "backward"}
+
+
+def test_long_documents_are_read_to_their_end(data):
+    filler = " ".join(banking()[0])[:2500]
+    texts = [f"{filler} {word}" for word in ["yes", "no"] * 10]
+    y = [word for word in ["yes", "no"] * 10]
+    lm = language_model(max_epochs=0).fit(texts)
+    clf = classifier(
+        max_epochs=15, pooling="last", unfreeze_schedule="full", dropout_mult=0, batch_size=5
+    )
+    documents = lm.transform(texts)
+    assert clf.fit(documents, y).score(documents, y) == 1.0
+    cut = clf.set_params(max_length=200).fit(documents, y)
+    assert len(np.unique(cut.predict(documents))) == 1, "without their end they are all the same"
+
+
+@pytest.mark.parametrize("y", [[0, 1, 2], [1.0, 2.0, 3.0], ["a", "b", "c"], [True, False, True]])
+def test_labels_of_any_kind(y):
+    texts = ["one fish", "two fish", "red fish"]
+    clf = classifier(language_model=language_model(), max_epochs=1).fit(texts, y)
+    assert (
+        set(clf.predict(texts)) <= set(np.unique(y))
+        and clf.predict(texts).dtype == np.array(y).dtype
+    )
+
+
+def test_texts_without_a_label_train_the_language_model_only(data):
+    texts, y = data
+    some = np.where(np.arange(len(y)) < 60, y.astype(object), None)
+    clf = classifier(language_model=language_model()).fit(texts, some)
+    assert list(clf.classes_) == sorted(set(y))
+    lm = language_model().fit(texts)
+    expected = classifier().fit(lm.transform(texts[:60]), y[:60])
+    assert np.array_equal(clf.language_model_.vocab_, lm.vocab_)
+    np.testing.assert_array_equal(
+        clf.set_params().weights_["forward"]["head.blocks.1.bias"].shape,
+        expected.weights_["forward"]["head.blocks.1.bias"].shape,
+    )
+    numbers = np.where(np.arange(len(y)) < 60, np.unique(y, return_inverse=True)[1], -1)
+    documents = lm.transform(texts)
+    unlabelled = classifier().fit(documents, numbers)
+    labelled = classifier().fit(documents[:60], numbers[:60])
+    np.testing.assert_array_equal(
+        unlabelled.predict_proba(documents), labelled.predict_proba(documents)
+    )
+
+
+def test_multilabel(data, documents):
+    y = np.c_[data[1] == "age", data[1] != "activate"].astype(int)
+    clf = classifier(max_epochs=10).fit(documents, y)
+    p = clf.predict_proba(documents)
+    assert p.shape == y.shape and np.array_equal(clf.predict(documents), (p > 0.5).astype(int))
+    assert (clf.predict(documents) == y).mean() > 0.85
+
+
+def test_weights_move_predictions(data, documents):
+    y = data[1]
+    plain = classifier().fit(documents, y).predict_proba(documents).mean(0)
+    heavy = (
+        classifier(class_weight={"age": 20.0}).fit(documents, y).predict_proba(documents).mean(0)
+    )
+    column = list(np.unique(y)).index("age")
+    assert heavy[column] > plain[column] + 0.1
+    zero = classifier().fit(documents, y, sample_weight=(y != "age").astype(float))
+    without = classifier().fit(documents[y != "age"], y[y != "age"])
+    assert zero.predict_proba(documents)[:, column].mean() < plain[column]
+    assert list(without.classes_) == [c for c in np.unique(y) if c != "age"]
+
+
+def test_partial_fit_and_warm_start(data, documents):
+    y = data[1]
+    clf = classifier()
+    losses = [
+        clf.partial_fit(documents, y, classes=np.unique(y)).history_[-1]["train_loss"]
+        for _ in range(4)
+    ]
+    assert losses[-1] < losses[0]
+    with pytest.raises(ValueError, match="not the same as in the first call"):
+        clf.partial_fit(documents, y, classes=["x"])
+    with pytest.raises(ValueError, match="not among the classes"):
+        clf.partial_fit(documents[:1], ["new"])
+    warm = classifier(warm_start=True, max_epochs=6, unfreeze_schedule="full").fit(documents, y)
+    first = warm.history_[-1]["train_loss"]
+    assert warm.fit(documents, y).history_[-1]["train_loss"] < first
+
+
+def test_early_stopping(data, documents):
+    clf = classifier(early_stopping=True, max_epochs=40, patience=2, lr=0.02, schedule="constant")
+    valid = [epoch["valid_loss"] for epoch in clf.fit(documents, data[1]).history_]
+    assert len(valid) < 40 and len(valid) == int(np.argmin(valid)) + 3
+
+
+def test_documents_of_another_language_model_are_refused(data, fitted):
+    other = language_model(random_state=5).fit(data[0])
+    with pytest.raises(ValueError, match="another language model"):
+        fitted.predict(other.transform(data[0]))
+
+
+def test_bad_labels_are_refused_in_words(data, documents):
+    y = data[1]
+    for wrong, message in [
+        (None, "requires y"),
+        (y[:-1], "inconsistent numbers of samples"),
+        (np.linspace(0, 1, len(y)), "Unknown label type"),
+        (np.full(len(y), -1), "No text has a label"),
+        (np.where(y == "age", 1, -1), "not labelled"),
+        (np.where(y == "age", np.nan, 1.0), "NaN"),
+        (np.c_[np.arange(len(y)), np.arange(len(y))], "indicator"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            classifier().fit(documents, wrong)
+    with pytest.raises(ValueError, match="weights"):
+        classifier().fit(documents, y, sample_weight=np.zeros(len(y)))
+    with pytest.raises(ValueError, match="unfreeze_schedule"):
+        classifier(unfreeze_schedule=(1, 1, 1, 1, 1, 1)).fit(documents, y)
+    with pytest.raises(NotFittedError):
+        ULMFiTClassifier().predict(data[0])
+
+
+def test_one_class_and_one_member(documents, data):
+    assert (classifier(max_epochs=1).fit(documents[:5], ["x"] * 5).predict(documents) == "x").all()
+    lonely = np.where(np.arange(len(documents)) == 0, "rare", "common")
+    clf = classifier(max_epochs=2, early_stopping=True).fit(documents, lonely)
+    assert set(clf.classes_) == {"rare", "common"}
+
+
+def test_texts_that_are_empty_or_strange():
+    texts = ["", " ", "\x00", "日本語", "🙂", "a" * 500, "word"]
+    clf = classifier(language_model=language_model(), max_epochs=2).fit(texts, [0, 1] * 3 + [0])
+    assert np.isfinite(clf.predict_proba([*texts, "x " * 5000])).all()
