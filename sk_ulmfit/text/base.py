@@ -1,0 +1,234 @@
+"""What all tokenizers do: learn a vocabulary, turn texts into ids and ids into texts."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+from .pieces import batches, clean_pieces
+from .readable import undo_rules
+from .rules import SPECIAL_TOKENS
+from .vocabulary import Vocabulary, most_frequent
+
+
+class Tokenizer(ABC):
+    """Splits texts into tokens and numbers them.
+
+    A tokenizer never changes: `fit` and `grow` return a new one. What it holds is plain Python,
+    so it pickles anywhere and equal ones hash equal.
+
+    Parameters
+    ----------
+    vocab : Vocabulary, default=None
+        None before `fit`.
+    """
+
+    kind: ClassVar[str]
+    """Name of the class in `to_dict`."""
+
+    def __init__(self, vocab: Vocabulary | None = None):
+        self._vocab = vocab
+
+    @property
+    def vocab(self) -> Vocabulary:
+        """The vocabulary.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        if self._vocab is None:
+            raise NotFittedError(
+                f"This {type(self).__name__} has no vocabulary yet: call fit on texts first."
+            )
+        return self._vocab
+
+    @abstractmethod
+    def _split(self, piece: str) -> list[str]:
+        """Split a piece of a text, to which the rules have been applied, into tokens."""
+
+    @abstractmethod
+    def _lookup(self, pieces: list[str]) -> Iterable[list[int]]:
+        """Ids of the tokens of every piece."""
+
+    def _join(self, tokens: Sequence[str]) -> str:
+        """Undo `_split` and the rules."""
+        return undo_rules(" ".join(tokens), word_tokens=True)
+
+    def fit(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
+        """Learn a vocabulary: the special tokens, then words by frequency.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            Read once. Words of equal frequency are ordered alphabetically.
+        max_vocab : int
+            Largest number of tokens, special tokens included.
+        min_freq : int
+            A word that occurs less often is left out.
+
+        Returns
+        -------
+        Tokenizer
+            A fitted one. This one remains as it is.
+
+        Raises
+        ------
+        TypeError
+            If `texts` is a single str.
+        ValueError
+            If `max_vocab` leaves no room for a word.
+        """
+        self._check_room(max_vocab)
+        words = most_frequent(self._count(texts), max_vocab - len(SPECIAL_TOKENS), min_freq)
+        return self._with_vocab(Vocabulary([*SPECIAL_TOKENS, *words]))
+
+    def grow(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
+        """Add the words of further texts to the vocabulary.
+
+        Parameters
+        ----------
+        texts : iterable of str
+        max_vocab : int
+            Largest number of tokens, those already known included. These are never left out.
+        min_freq : int
+            A word that occurs less often in `texts` is not added.
+
+        Returns
+        -------
+        Tokenizer
+            One whose vocabulary begins with this one's, so that known tokens keep their ids.
+        """
+        known = self.vocab
+        counts = self._count(texts)
+        new = Counter({word: n for word, n in counts.items() if word not in known})
+        words = most_frequent(new, max(max_vocab - len(known), 0), min_freq)
+        return self._with_vocab(Vocabulary([*known.tokens, *words])) if words else self
+
+    def encode(self, texts: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Turn texts into ids.
+
+        Every document begins with ``xxbos``, so that an empty text is a document of one token.
+
+        Parameters
+        ----------
+        texts : iterable of str
+            Read once, in batches.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_tokens,), int32
+        offsets : ndarray of shape (n_texts + 1,), int64
+            Document ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+
+        Raises
+        ------
+        TypeError
+            If `texts` is a single str.
+        NotFittedError
+            Before `fit`.
+        """
+        bos_id = self.vocab.bos_id
+        ids = array("i")
+        lengths = array("q")
+        for batch in batches(clean_pieces(texts)):
+            found = self._lookup([piece for _, piece in batch])
+            for (starts_document, _), piece_ids in zip(batch, found, strict=True):
+                if starts_document:
+                    ids.append(bos_id)
+                    lengths.append(1)
+                ids.extend(piece_ids)
+                lengths[-1] += len(piece_ids)
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return np.array(ids, dtype=np.int32), offsets
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """Tokens that ids stand for.
+
+        Parameters
+        ----------
+        ids : iterable of int
+
+        Returns
+        -------
+        list of str
+
+        Raises
+        ------
+        ValueError
+            If an id is not in the vocabulary.
+        """
+        ids = np.asarray(list(ids), dtype=np.int64)
+        vocab = self.vocab
+        if len(wrong := ids[(ids < 0) | (ids >= len(vocab))]):
+            raise ValueError(f"No token has the id {wrong[0]}: there are {len(vocab)} tokens.")
+        return [vocab.tokens[i] for i in ids.tolist()]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turn ids into a readable text.
+
+        Capitals and repetitions are restored from their marks, special tokens are left out, and
+        punctuation stands where it usually does. Nearly what the text was, not exactly.
+
+        Parameters
+        ----------
+        ids : iterable of int
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            If an id is not in the vocabulary.
+        """
+        return self._join(self.tokens(ids))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the fitted tokenizer by a dict that JSON can hold.
+
+        Returns
+        -------
+        dict
+            What `tokenizer_from_dict` takes.
+        """
+        return {"kind": self.kind, "tokens": list(self.vocab.tokens)}
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> Tokenizer:
+        """Undo `to_dict`."""
+        return cls(Vocabulary(description["tokens"]))
+
+    def _with_vocab(self, vocab: Vocabulary) -> Tokenizer:
+        fitted = copy.copy(self)
+        fitted._vocab = vocab
+        return fitted
+
+    def _count(self, texts: Iterable[str]) -> Counter[str]:
+        pieces = (piece for _, piece in clean_pieces(texts))
+        counts = Counter(chain.from_iterable(map(self._split, pieces)))
+        for token in SPECIAL_TOKENS:
+            del counts[token]
+        return counts
+
+    def _check_room(self, max_vocab: int) -> None:
+        if max_vocab <= len(SPECIAL_TOKENS):
+            raise ValueError(
+                f"max_vocab must be above {len(SPECIAL_TOKENS)}, the number of special tokens, "
+                f"got {max_vocab}."
+            )
+
+    def __repr__(self) -> str:
+        size = "not fitted" if self._vocab is None else f"{len(self._vocab)} tokens"
+        return f"<{type(self).__name__}: {size}>"

@@ -1,0 +1,101 @@
+"""What is accepted as texts, and how everything else is refused."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+
+from sk_ulmfit.text.validation import check_texts
+
+TEXTS = ["Where is my card?", "", "NaN"]
+
+ACCEPTED = {
+    "list": list(TEXTS),
+    "tuple": tuple(TEXTS),
+    "deque": deque(TEXTS),
+    "generator": (text for text in TEXTS),
+    "dict values": dict(enumerate(TEXTS)).values(),
+    "object array": np.array(TEXTS, dtype=object),
+    "str array": np.array(TEXTS),
+    "numpy str in a list": list(np.array(TEXTS)),
+    "pandas object": pd.Series(TEXTS, dtype=object),
+    "pandas string": pd.Series(TEXTS, dtype="string", index=["columns", "ndim", "toarray"]),
+    "pandas categories": pd.Series(TEXTS, dtype="category"),
+    "pandas index": pd.Index(TEXTS),
+    "polars": pl.Series(TEXTS),
+}
+if hasattr(np.dtypes, "StringDType"):
+    ACCEPTED["StringDType array"] = np.array(TEXTS, dtype=np.dtypes.StringDType())
+
+
+@pytest.mark.parametrize("X", ACCEPTED.values(), ids=ACCEPTED)
+def test_accepts(X):
+    texts = check_texts(X)
+    assert texts == TEXTS
+    assert all(type(text) is str for text in texts)
+
+
+def test_returns_a_new_list():
+    texts = ["one", np.str_("two")]
+    assert check_texts(texts) is not texts
+    assert type(texts[1]) is np.str_
+
+
+REFUSED = {
+    "str": ("a text", ValueError, r"single str.*\[text\]"),
+    "numpy str": (np.str_("a text"), ValueError, "single str"),
+    "bytes": (b"a text", TypeError, "got bytes"),
+    "None": (None, TypeError, "got NoneType"),
+    "number": (3, TypeError, "got int"),
+    "pandas frame": (pd.DataFrame({"text": TEXTS}), TypeError, r'DataFrame.*df\["text"\]'),
+    "polars frame": (pl.DataFrame({"text": TEXTS}), TypeError, r'DataFrame.*df\["text"\]'),
+    "polars lazy frame": (pl.LazyFrame({"text": TEXTS}), TypeError, r'df\["text"\]'),
+    "dict": ({"text": TEXTS}, TypeError, "dict.*values"),
+    "set": (set(TEXTS), TypeError, "set.*sorted"),
+    "sparse matrix": (sparse.csr_matrix(np.eye(2)), TypeError, "sparse csr_matrix"),
+    "sparse array": (sparse.csr_array(np.eye(2)), TypeError, "sparse csr_array"),
+    "column": (np.array([TEXTS], dtype=object).T, ValueError, r"\(3, 1\).*X.ravel\(\)"),
+    "matrix": (np.array([TEXTS, TEXTS]), ValueError, r"\(2, 3\).*X\[:, 0\]"),
+    "cube": (np.array([[TEXTS]]), ValueError, r"\(1, 1, 3\)\."),
+    "scalar array": (np.array("a text"), ValueError, r"\[X.item\(\)\]"),
+    "numbers": (np.arange(3.0), TypeError, r"X\[0\] is no text but float.*with str"),
+    "bytes item": (["a", b"b"], TypeError, r"X\[1\] is no text but bytes.*decode"),
+    "bytes array": (np.array([b"a", b"b"]), TypeError, r"X\[0\] is no text but bytes"),
+    "nested list": ([["a", "b"], ["c"]], TypeError, r"X\[0\] is no text but list.*join"),
+    "some object": (["a", object()], TypeError, r"X\[1\] is no text but object"),
+    "None item": (["a", None, "b", None], ValueError, r"X\[1\] is missing \(None\)"),
+    "nan item": (["a", float("nan")], ValueError, r"X\[1\] is missing \(nan\)"),
+    "numpy nan item": (["a", np.float32("nan")], ValueError, r"X\[1\] is missing"),
+    "pandas NA": (pd.Series(["a", None], dtype="string"), ValueError, r"X\[1\] is missing"),
+    "NA item": (["a", pd.NA], ValueError, r"X\[1\] is missing \(<NA>\)"),
+    "NaT item": (["a", pd.NaT], ValueError, r"X\[1\] is missing \(NaT\)"),
+    "polars null": (pl.Series(["a", None]), ValueError, r"X\[1\] is missing"),
+    "nothing": ([], ValueError, r"0 sample\(s\)"),
+    "empty array": (np.array([]), ValueError, r"0 sample\(s\)"),
+    "empty generator": (iter(()), ValueError, r"0 sample\(s\)"),
+}
+
+
+@pytest.mark.parametrize(("X", "error", "message"), REFUSED.values(), ids=REFUSED)
+def test_refuses(X, error, message):
+    with pytest.raises(error, match=message):
+        check_texts(X)
+
+
+def test_says_whose_fault():
+    with pytest.raises(ValueError, match=r"prompts\[0\] is missing"):
+        check_texts([None], name="prompts")
+
+
+def test_errors_of_a_generator_stay_as_they_are():
+    def broken():
+        yield "a"
+        raise TypeError("my own mistake")
+
+    with pytest.raises(TypeError, match="my own mistake"):
+        check_texts(broken())
