@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -18,18 +19,14 @@ from ._base import ULMFiTEstimator, params_from_saved
 from ._targets import Targets, document_weights, encode_targets, split_rows
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel
-from .modules import AWD_CLASSIFIER_DROPOUTS, POOLINGS, TextClassifier
-from .pretrained import TrainedLanguageModel
-from .pretrained.trained import Weights, empty_module, load_arrays, to_arrays
+from .modules import POOLINGS, TextClassifier
+from .pretrained.trained_classifier import TrainedClassifier
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.devices import resolve_device
 from .training.inference import predict_logits
 from .training.stages import classifier_stage
-
-# Dropout before the last layer of the head, in the authors' scripts.
-HEAD_DROPOUT = 0.1
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
@@ -116,6 +113,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Number of epochs trained, of each direction.
     language_model_ : ULMFiTLanguageModel
         The fitted language model that training began with.
+    trained_ : TrainedClassifier
+        Classes, shape of the head, and weights.
 
     See Also
     --------
@@ -148,10 +147,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     _cached = ("_modules",)
 
-    classes_: np.ndarray
+    trained_: TrainedClassifier
     language_model_: ULMFiTLanguageModel
-    weights_: dict[str, Weights]
-    _multilabel: bool
 
     def __init__(
         self,
@@ -233,7 +230,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         TypeError, ValueError
             If `X`, `y` or a parameter is not valid.
         """
-        going_on = self.warm_start and hasattr(self, "weights_")
+        going_on = self.warm_start and hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
         return self._fit(X, targets, sample_weight, going_on)
@@ -264,7 +261,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         -------
         self
         """
-        going_on = hasattr(self, "weights_")
+        going_on = hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         if going_on:
             if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
@@ -295,12 +292,19 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             ]
         weights = document_weights(targets, self.class_weight, sample_weight)
         if going_on:
-            if targets.multilabel != self._multilabel:
+            start, language_model = self.trained_, self.language_model_
+            if targets.multilabel != start.multilabel:
                 raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
-            documents, language_model = self._tokens(X), self.language_model_
+            documents = self._tokens(X)
         else:
             documents, language_model = self._language_model_stage(X, next(seeds))
-        trained = language_model.trained_
+            start = TrainedClassifier(
+                language_model.trained_,
+                targets.classes,
+                targets.multilabel,
+                tuple(self.head_sizes),
+                self.pooling,
+            )
         documents = documents.take(np.flatnonzero(targets.labelled))
         # A weight of zero means the same as leaving the text out.
         rows = np.flatnonzero(weights)
@@ -311,13 +315,15 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
         schedule = self.unfreeze_schedule if unfreeze_schedule is None else unfreeze_schedule
         n_epochs = overrides.pop("max_epochs", self.max_epochs)
-        n_epochs = len(trained_groups(schedule, trained.n_layers + 2, n_epochs))
+        n_groups = language_model.trained_.n_layers + 2  # embedding and head
+        n_epochs = len(trained_groups(schedule, n_groups, n_epochs))
         options = self._options(next(seeds), max_epochs=n_epochs, **overrides)
-        before = self.weights_ if going_on else {}
         head_seed = next(seeds)
         modules = {
-            direction: self._new_module(trained, targets, direction, before, head_seed)
-            for direction in trained.directions
+            direction: start.training_module(
+                direction, bptt=self.bptt, dropout_mult=self.dropout_mult, seed=head_seed
+            )
+            for direction in language_model.trained_.directions
         }
         fitted, history, interrupt = classifier_stage(
             modules,
@@ -327,13 +333,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             schedule,
             targets.multilabel,
         )
-        self.classes_ = targets.classes
-        self._multilabel = targets.multilabel
-        self.language_model_ = language_model
-        self.weights_ = fitted
-        self.history_ = history
-        self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
-        self._modules: dict[str, TextClassifier] = {}
+        self._set_fitted(replace(start, weights=fitted), language_model, history)
         if interrupt is not None:
             raise interrupt
         return self
@@ -362,37 +362,19 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
         return self._cut(tokens), language_model
 
-    def _new_module(
+    def _set_fitted(
         self,
-        trained: TrainedLanguageModel,
-        targets: Targets,
-        direction: str,
-        before: dict[str, Weights],
-        seed: int,
-    ) -> TextClassifier:
-        """Build the network: the encoder under a new head, or with the weights of `before`."""
-        module = self._empty_module(trained, len(targets.classes), train=True)
-        if direction in before:
-            load_arrays(module, before[direction])
-        else:
-            module.head.reset_parameters(torch.Generator().manual_seed(seed))
-            load_arrays(module, {**to_arrays(module), **trained.encoder_weights(direction)})
-        return module
-
-    def _empty_module(
-        self, trained: TrainedLanguageModel, n_outputs: int, *, train: bool
-    ) -> TextClassifier:
-        module: TextClassifier = empty_module(
-            TextClassifier,
-            trained.sizes,
-            n_outputs,
-            head_sizes=tuple(self.head_sizes),
-            dropouts=AWD_CLASSIFIER_DROPOUTS.scaled(self.dropout_mult) if train else None,
-            head_dropout=HEAD_DROPOUT * min(self.dropout_mult, 9.0) if train else 0.0,
-            pooling=self.pooling,
-            bptt=self.bptt,
-        )
-        return module
+        trained: TrainedClassifier,
+        language_model: ULMFiTLanguageModel,
+        history: list[dict[str, Any]],
+    ) -> ULMFiTClassifier:
+        self.trained_ = trained
+        self.classes_ = trained.classes
+        self.language_model_ = language_model
+        self.history_ = history
+        self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
+        self._modules: dict[str, TextClassifier] = {}
+        return self
 
     def _tokens(self, X: Iterable[str] | EncodedDocuments) -> TokenLists:
         """Tokens of `X` in the vocabulary that the classifier was fitted with."""
@@ -426,11 +408,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         tokens = self._tokens(X)
         device = resolve_device(self.device)
         total: Any = 0.0
-        for direction in self.weights_:
+        for direction in self.trained_.weights:
             read = tokens.reversed() if direction == "backward" else tokens
             logits = predict_logits(self._module(direction, device), read, device)
-            total = total + (expit(logits) if self._multilabel else softmax(logits, axis=1))
-        return total / len(self.weights_)
+            p = expit(logits) if self.trained_.multilabel else softmax(logits, axis=1)
+            total = total + p
+        return total / len(self.trained_.weights)
 
     def predict(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
         """Predict the class of every text.
@@ -446,17 +429,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             Classes, or an indicator matrix of the labels with a probability above one half.
         """
         p = self.predict_proba(X)
-        return (p > 0.5).astype(np.int64) if self._multilabel else self.classes_[p.argmax(axis=1)]
+        if self.trained_.multilabel:
+            return (p > 0.5).astype(np.int64)
+        return self.classes_[p.argmax(axis=1)]
 
     def _module(self, direction: str, device: torch.device) -> TextClassifier:
         """Build the network of a direction, or take the one built before."""
         key = f"{direction} {device}"
         modules = self.__dict__.setdefault("_modules", {})
         if key not in modules:
-            trained = self.language_model_.trained_
-            module = self._empty_module(trained, len(self.classes_), train=False)
-            load_arrays(module, self.weights_[direction])
-            modules[key] = module.to(device)
+            modules[key] = self.trained_.module(direction, self.bptt).to(device)
         return modules[key]
 
     def __sklearn_tags__(self) -> Any:
@@ -466,37 +448,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         check_is_fitted(self)
-        language_model, arrays = self.language_model_.trained_.to_parts()
-        arrays = {f"language_model/{name}": array for name, array in arrays.items()}
-        for direction, weights in self.weights_.items():
-            arrays.update({f"classifier/{direction}/{k}": v for k, v in weights.items()})
-        description = {
-            "language_model": language_model,
-            "classes": self.classes_.tolist(),
-            "classes_dtype": self.classes_.dtype.str,
-            "multilabel": self._multilabel,
-            "history": self.history_,
-        }
-        return description, arrays
+        description, arrays = self.trained_.to_parts()
+        return {"classifier": description, "history": self.history_}, arrays
 
     @classmethod
     def _from_saved(
         cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> ULMFiTClassifier:
+        trained = TrainedClassifier.from_parts(description["classifier"], arrays)
+        language_model = ULMFiTLanguageModel.from_trained(trained.language_model)
         estimator = cls(**params_from_saved(description["params"]))
-        of_language_model: dict[str, np.ndarray] = {}
-        estimator.weights_ = {}
-        for key, array in arrays.items():
-            part, _, name = key.partition("/")
-            if part == "language_model":
-                of_language_model[name] = array
-            else:
-                direction, _, name = name.partition("/")
-                estimator.weights_.setdefault(direction, {})[name] = array
-        trained = TrainedLanguageModel.from_parts(description["language_model"], of_language_model)
-        estimator.language_model_ = ULMFiTLanguageModel.from_trained(trained)
-        estimator.classes_ = np.array(description["classes"], dtype=description["classes_dtype"])
-        estimator._multilabel = description["multilabel"]
-        estimator.history_ = description["history"]
-        estimator.n_epochs_ = max((epoch["epoch"] for epoch in estimator.history_), default=0)
-        return estimator
+        return estimator._set_fitted(trained, language_model, description["history"])

@@ -135,7 +135,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     >>> texts = ["Where is my card?", "My card has not arrived yet."] * 10
     >>> lm = ULMFiTLanguageModel(emb_size=16, hidden_size=32, max_epochs=1, random_state=0)
     >>> lm.fit(texts).transform(texts)
-    <EncodedDocuments: 20 documents, 170 tokens, forward>
+    <EncodedDocuments: 20 documents, 160 tokens, forward>
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -324,11 +324,16 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self, trained: TrainedLanguageModel, history: list[dict[str, Any]]
     ) -> ULMFiTLanguageModel:
         self.trained_ = trained
-        self.vocab_ = trained.tokenizer.vocab.tokens
         self.history_ = history
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
         self._modules: dict[str, LanguageModel] = {}
         return self
+
+    @property
+    def vocab_(self) -> tuple[str, ...]:
+        """The vocabulary, in the order of the token ids."""
+        check_is_fitted(self)
+        return self.trained_.tokenizer.vocab.tokens
 
     @classmethod
     def from_trained(cls, trained: TrainedLanguageModel, **params: Any) -> ULMFiTLanguageModel:

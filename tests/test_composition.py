@@ -74,7 +74,7 @@ def test_pickles(data, fitted, how, tmp_path):
 def test_pickles_hold_the_weights_and_little_else(fitted):
     clf = fitted["clf"]
     arrays = [
-        *clf.weights_["forward"].values(),
+        *clf.trained_.weights["forward"].values(),
         *clf.language_model_.trained_.weights["forward"].values(),
     ]
     weights = sum(array.nbytes for array in arrays)

@@ -34,13 +34,24 @@ FOREIGN = {
     "datasets": {"torch", "skorch"},
 }
 
-MAX_LINES = 420
+MAX_LINES = 400  # without docstrings: public estimators have long ones
 
 
 def part_of(source: Path) -> str:
     """Name of the part that a file belongs to: "modules", "classifier", "" for the package."""
     name = source.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "" if name == "__init__" else name
+
+
+def docstring_lines(source: Path) -> int:
+    """Number of lines that docstrings take."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    first = [
+        node.body[0]
+        for node in ast.walk(ast.parse(source.read_text("utf-8")))
+        if isinstance(node, documented) and ast.get_docstring(node) is not None
+    ]
+    return sum(node.end_lineno - node.lineno + 1 for node in first)
 
 
 def imports(source: Path) -> Iterator[str]:
@@ -129,5 +140,5 @@ def test_what_a_part_must_not_know(part):
 
 @every_source
 def test_a_file_holds_one_idea(source):
-    n_lines = len(source.read_text("utf-8").splitlines())
+    n_lines = len(source.read_text("utf-8").splitlines()) - docstring_lines(source)
     assert n_lines <= MAX_LINES, f"{n_lines} lines: is there a second idea in it?"

@@ -65,7 +65,7 @@ def train_language_model(
         iterator_train__bptt=options.bptt,
         iterator_valid=BPTTBatches,
         iterator_valid__bptt=options.bptt,
-        **_common(module, valid, options, GradientNormClipping(0.4)),
+        **_common(module, valid, options, GradientNormClipping(0.3)),
     )
     return _run(net, train)
 

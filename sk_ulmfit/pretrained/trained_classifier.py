@@ -1,0 +1,115 @@
+"""A trained classifier as plain data: what was fitted, apart from the language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
+from .trained import TrainedLanguageModel, Weights, empty_module, load_arrays, to_arrays
+
+# Dropout before the last layer of the head, in the authors' scripts.
+HEAD_DROPOUT = 0.1
+
+
+@dataclass
+class TrainedClassifier:
+    """What a fitted classifier consists of.
+
+    Parameters
+    ----------
+    language_model : TrainedLanguageModel
+        The one that training began with; it gives tokenizer and sizes.
+    classes : ndarray
+        The classes, in the order of the logits.
+    multilabel : bool
+    head_sizes : tuple of int
+    pooling : str
+    weights : dict of str to dict of str to ndarray
+        For each direction the state dict of a `TextClassifier`; empty before training.
+    """
+
+    language_model: TrainedLanguageModel
+    classes: np.ndarray
+    multilabel: bool
+    head_sizes: tuple[int, ...]
+    pooling: str
+    weights: dict[str, Weights] = field(default_factory=dict)
+
+    def module(self, direction: str, bptt: int) -> TextClassifier:
+        """Build the network of one direction for predictions."""
+        module = self._empty(bptt)
+        load_arrays(module, self.weights[direction])
+        return module
+
+    def training_module(
+        self, direction: str, *, bptt: int, dropout_mult: float, seed: int
+    ) -> TextClassifier:
+        """Build the network of one direction for training.
+
+        Without weights of its own it is the language model's encoder under a head of random
+        weights.
+        """
+        dropouts = AWD_CLASSIFIER_DROPOUTS.scaled(dropout_mult)
+        head_dropout = min(HEAD_DROPOUT * dropout_mult, 0.95)
+        module = self._empty(bptt, dropouts=dropouts, head_dropout=head_dropout)
+        if direction in self.weights:
+            load_arrays(module, self.weights[direction])
+        else:
+            module.head.reset_parameters(torch.Generator().manual_seed(seed))
+            encoder = self.language_model.encoder_weights(direction)
+            load_arrays(module, {**to_arrays(module), **encoder})
+        return module
+
+    def _empty(self, bptt: int, **kwargs: Any) -> TextClassifier:
+        module: TextClassifier = empty_module(
+            TextClassifier,
+            self.language_model.sizes,
+            len(self.classes),
+            head_sizes=self.head_sizes,
+            pooling=self.pooling,
+            bptt=bptt,
+            **kwargs,
+        )
+        return module
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Describe the classifier by a JSON-able dict and named arrays."""
+        language_model, arrays = self.language_model.to_parts()
+        arrays = {f"language_model/{name}": array for name, array in arrays.items()}
+        for direction, weights in self.weights.items():
+            arrays.update({f"{direction}/{name}": array for name, array in weights.items()})
+        description = {
+            "language_model": language_model,
+            "classes": self.classes.tolist(),
+            "classes_dtype": self.classes.dtype.str,
+            "multilabel": self.multilabel,
+            "head_sizes": list(self.head_sizes),
+            "pooling": self.pooling,
+        }
+        return description, arrays
+
+    @classmethod
+    def from_parts(
+        cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
+    ) -> TrainedClassifier:
+        """Undo `to_parts`."""
+        weights: dict[str, Weights] = {}
+        of_language_model: Weights = {}
+        for key, array in arrays.items():
+            part, _, name = key.partition("/")
+            if part == "language_model":
+                of_language_model[name] = array
+            else:
+                weights.setdefault(part, {})[name] = array
+        return cls(
+            TrainedLanguageModel.from_parts(description["language_model"], of_language_model),
+            np.array(description["classes"], dtype=description["classes_dtype"]),
+            description["multilabel"],
+            tuple(description["head_sizes"]),
+            description["pooling"],
+            weights,
+        )
