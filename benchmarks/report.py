@@ -97,9 +97,9 @@ def table(groups: Groups) -> str:
         )
     run = next(iter(groups.values()))[0]
     machine, versions = run["machine"], run["versions"]
-    where = f"{machine['cpus']} CPU cores and {machine['gpu'] or 'no GPU'}"
+    where = f"{machine['threads']} CPU thread(s) and {machine['gpu'] or 'no GPU'}"
     rows.append(
-        f"\nMedian times, on {where}; torch {versions['torch']}, scikit-learn "
+        f"\nMedian times, with {where}; torch {versions['torch']}, scikit-learn "
         f"{versions['scikit-learn']}."
     )
     return "\n".join(rows)

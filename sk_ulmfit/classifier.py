@@ -64,7 +64,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Fraction of the steps in which the learning rate rises.
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
-    max_epochs : int, default=12
+    max_epochs : int, default=15
         Number of passes over the texts.
     batch_size : int, default=32
         Number of texts in a step.
@@ -72,9 +72,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Number of tokens in a chunk of a text; the state is carried from chunk to chunk.
     max_length : int or None, default=None
         Cut texts to this many tokens. None reads them as a whole.
-    dropout_mult : float, default=1.0
-        Multiplier of all dropout probabilities (head .4 and .1, hidden .3, input .4,
-        embedding .05, weights .5).
+    dropout_mult : float, default=0.5
+        Multiplier of all dropout probabilities of the paper's scripts (head .4 and .1, hidden .3,
+        input .4, embedding .05, weights .5).
     head_sizes : tuple of int, default=(50,)
         Widths of the head's hidden layers.
     pooling : {"concat", "mean", "max", "last"}, default="concat"
@@ -160,11 +160,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         schedule: str = "slanted_triangular",
         cut_frac: float = 0.1,
         lr_ratio: float = 32.0,
-        max_epochs: int = 12,
+        max_epochs: int = 15,
         batch_size: int = 32,
         bptt: int = 70,
         max_length: int | None = None,
-        dropout_mult: float = 1.0,
+        dropout_mult: float = 0.5,
         head_sizes: tuple[int, ...] = (50,),
         pooling: str = "concat",
         class_weight: dict | str | None = None,
@@ -348,6 +348,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         given = self.language_model
         if isinstance(given, FrozenEstimator):
             language_model = given.estimator
+            if not isinstance(language_model, ULMFiTLanguageModel):
+                raise TypeError(
+                    "language_model must be a ULMFiTLanguageModel, got a FrozenEstimator of "
+                    f"{type(language_model).__name__}."
+                )
             check_is_fitted(language_model)
         else:
             if isinstance(given, ULMFiTLanguageModel) and not hasattr(given, "trained_"):

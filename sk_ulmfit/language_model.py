@@ -55,16 +55,16 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Largest size of the vocabulary.
     min_freq : int, default=2
         A word that occurs less often in the texts does not enter the vocabulary.
-    emb_size, hidden_size, n_layers : int, default=256, 640, 2
-        Sizes of embedding and hidden layers, number of LSTM layers (the paper: 400, 1150, 3).
-        Ignored if `pretrained` is given.
+    emb_size, hidden_size, n_layers : int, default=128, 384, 2
+        Sizes of embedding and hidden layers, number of LSTM layers: small, for small corpora on a
+        CPU (the paper: 400, 1150, 3). Ignored if `pretrained` is given.
     dropout_mult : float, default=1.0
         Multiplier of all dropout probabilities (output .1, hidden .15, input .25, embedding .02,
         weights .2).
     bptt : int, default=70
         Number of tokens through which gradients are propagated.
-    lr : float, default=0.004
-        Highest learning rate, of the topmost layer.
+    lr : float, default=0.01
+        Highest learning rate, of the topmost layer. The paper fine-tunes at 0.004.
     lr_decay : float, default=2.6
         In fine-tuning every layer learns at the rate of the one above it divided by this
         (discriminative fine-tuning, section 3.2 of [1]_). From a random start all layers learn
@@ -76,9 +76,9 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Fraction of the steps in which the learning rate rises.
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
-    max_epochs : int, default=10
+    max_epochs : int, default=15
         Number of passes over the texts. 0 uses a pretrained model as it is.
-    batch_size : int, default=64
+    batch_size : int, default=16
         Number of text streams read side by side.
     weight_decay : float, default=1e-6
         Weight decay of AdamW.
@@ -162,18 +162,18 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         tokenizer: str | Callable[[str], list[str]] = "word",
         max_vocab: int = 30000,
         min_freq: int = 2,
-        emb_size: int = 256,
-        hidden_size: int = 640,
+        emb_size: int = 128,
+        hidden_size: int = 384,
         n_layers: int = 2,
         dropout_mult: float = 1.0,
         bptt: int = 70,
-        lr: float = 0.004,
+        lr: float = 0.01,
         lr_decay: float = 2.6,
         schedule: str = "slanted_triangular",
         cut_frac: float = 0.1,
         lr_ratio: float = 32.0,
-        max_epochs: int = 10,
-        batch_size: int = 64,
+        max_epochs: int = 15,
+        batch_size: int = 16,
         weight_decay: float = 1e-6,
         validation_fraction: float = 0.1,
         early_stopping: bool = False,

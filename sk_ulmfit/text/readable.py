@@ -20,8 +20,9 @@ def _times(count: str) -> int:
 
 
 _WITHOUT_MEANING: list[_Step] = [
-    (rf"(?<!\S)(?:{UNK}|{PAD}|{BOS}|{EOS}|{FLD})(?!\S)", ""),
     (r"\s+", " "),
+    # A mark before an unknown word goes with it: it is not the next word's.
+    (rf"(?<!\S)(?:(?:{MAJ}|{UP}) )?(?:{UNK}|{PAD}|{BOS}|{EOS}|{FLD})(?: |$)", ""),
 ]
 
 _REPEATED_CHARACTERS: list[_Step] = [

@@ -155,9 +155,11 @@ class SubwordTokenizer(HuggingFaceTokenizer):
     def _model(self) -> Model:
         from tokenizers.models import BPE
 
+        # Not str.split(): some characters that it splits at may be in a token.
+        merges = (merge.partition(" ") for merge in self._merges)
         return BPE(
             {token: i for i, token in enumerate(self.vocab.tokens)},
-            [(left, right) for left, right in map(str.split, self._merges)],
+            [(left, right) for left, _, right in merges],
             unk_token=UNK,
             fuse_unk=True,
         )

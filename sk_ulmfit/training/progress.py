@@ -26,7 +26,9 @@ class ProgressBar(Callback):
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         if self.bar_ is None:
             steps = len(net.get_iterator(dataset_train, training=True))
-            self.bar_ = tqdm(total=steps * net.max_epochs, desc=self.label, unit="batch")
+            self.bar_ = tqdm(
+                total=steps * net.max_epochs, desc=self.label, unit="batch", mininterval=0.5
+            )
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         if training:

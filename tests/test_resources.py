@@ -1,0 +1,60 @@
+"""Memory and threads: what a long-lived process and a busy machine need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import banking, classifier, language_model
+
+ROOT = Path(__file__).parent.parent
+
+MANY_FITS = """
+import gc, json
+from tests.helpers import banking, classifier, language_model
+from sklearn.pipeline import Pipeline
+
+def resident():
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+
+texts, y = banking()
+sizes = []
+for seed in range(20):
+    lm = language_model(random_state=seed, emb_size=64, hidden_size=200)
+    pipe = Pipeline([("lm", lm), ("clf", classifier(random_state=seed))]).fit(texts, y)
+    pipe.predict(texts)
+    sizes.append(resident())
+print(json.dumps(sizes))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+def test_twenty_fits_take_the_memory_of_three():
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_FITS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    sizes = json.loads(done.stdout)
+    assert sizes[-1] < 1.1 * sizes[2], sizes
+
+
+def threads_of_a_fit(seed: int) -> int:
+    """Fit in a worker, and tell how many threads torch computed with."""
+    import torch
+
+    texts, y = banking()
+    lm = language_model(random_state=seed, max_epochs=1).fit(texts)
+    classifier(random_state=seed, max_epochs=1).fit(lm.transform(texts), y)
+    return torch.get_num_threads()
+
+
+def test_workers_do_not_take_more_threads_than_there_are_cores():
+    import joblib
+
+    n_threads = joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_a_fit)(i) for i in range(4))
+    assert max(n_threads) * 2 <= max(2, joblib.cpu_count())
