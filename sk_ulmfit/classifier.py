@@ -95,7 +95,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False
-        Compute in bfloat16 where that is safe.
+        Train in bfloat16 where that is safe, on GPUs and CPUs that compute in it; elsewhere it
+        changes nothing.
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None

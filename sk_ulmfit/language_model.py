@@ -99,7 +99,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False
-        Compute in bfloat16 where that is safe. Worth it on GPUs and on CPUs that support it.
+        Train in bfloat16 where that is safe, on GPUs and CPUs that compute in it; elsewhere it
+        changes nothing.
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None

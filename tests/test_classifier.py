@@ -256,3 +256,18 @@ def test_texts_that_are_empty_or_strange():
     texts = ["", " ", "\x00", "日本語", "🙂", "a" * 500, "word"]
     clf = classifier(language_model=language_model(), max_epochs=2).fit(texts, [0, 1] * 3 + [0])
     assert np.isfinite(clf.predict_proba([*texts, "x " * 5000])).all()
+
+
+@pytest.mark.slow
+def test_a_document_of_a_million_tokens(data, lm):
+    """Training on it and predicting it take bounded memory: chunks come and go."""
+    import resource
+
+    texts, y = data
+    giant = " ".join(" ".join(texts).split()[:500]) + " "
+    documents = lm.transform([giant * 2000, *texts])
+    assert documents.tokens.lengths[0] > 1e6
+    clf = classifier(max_epochs=1, unfreeze_schedule="full").fit(documents, [y[0], *y])
+    assert np.isfinite(clf.predict_proba(documents[0])).all()
+    assert np.isfinite(lm.perplexity([giant * 2000]))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4e6, "kilobytes"

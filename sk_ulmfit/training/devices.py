@@ -38,13 +38,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def mixed_precision(device: torch.device, amp: bool) -> contextlib.AbstractContextManager[Any]:
-    """Autocast to bfloat16 if `amp`, else do nothing.
+    """Autocast to bfloat16 if `amp` and the device computes in it, else do nothing.
 
     bfloat16 has float32's range, so no loss scaling is needed.
     """
-    if not amp:
+    if not (amp and _computes_in_bfloat16(device)):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _computes_in_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    # Without oneDNN's kernels for it, the LSTM refuses bfloat16 on a CPU.
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def seeded_generator(seed: int, device: torch.device) -> torch.Generator:
