@@ -104,7 +104,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None
-        Seed of weights, dropout and shuffling.
+        Seed of weights, dropout and shuffling. Equal seeds give equal results on one machine, to
+        the last bit if the same number of threads computes them.
     verbose : int, default=0
         Above 0, show progress bars.
 

@@ -38,6 +38,13 @@ def test_docstring_examples(name):
     assert failed == 0
 
 
+def test_tests_that_the_documentation_names_exist():
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (ROOT / "docs/scikit-learn.md").read_text())
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file}::{test}"
+
+
 def test_results_page_is_in_step_with_its_files():
     command = [sys.executable, ROOT / "benchmarks" / "report.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
