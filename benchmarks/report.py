@@ -100,7 +100,7 @@ def table(groups: Groups) -> str:
     where = f"{machine['threads']} CPU thread(s) and {machine['gpu'] or 'no GPU'}"
     rows.append(
         f"\nMedian times, with {where}; torch {versions['torch']}, scikit-learn "
-        f"{versions['scikit-learn']}."
+        f"{versions['scikit-learn']}. Other runs went on beside them: take times as upper bounds."
     )
     return "\n".join(rows)
 

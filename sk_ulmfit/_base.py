@@ -47,6 +47,9 @@ class ULMFiTEstimator(BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    # The parameter that may hold a trained model: it is used, not trained, so clones keep it.
+    _trained_parameter: ClassVar[str]
+
     # Fitted attributes that are made again when they are needed: never pickled, never hashed.
     _cached: ClassVar[tuple[str, ...]] = ()
 
@@ -78,6 +81,14 @@ class ULMFiTEstimator(BaseEstimator):
             "callbacks": tuple(self.callbacks or ()),
         }
         return TrainingOptions(**{**options, **overrides})
+
+    def __sklearn_clone__(self) -> Any:
+        cloned = super().__sklearn_clone__()
+        trained = getattr(self, self._trained_parameter)
+        if hasattr(trained, "trained_"):
+            # clone() un-fits estimators in parameters: a search would start from random weights.
+            setattr(cloned, self._trained_parameter, trained)
+        return cloned
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,6 +11,8 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from .text.validation import is_missing
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -56,6 +58,8 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
             "ULMFiTClassifier requires y to be passed, but the target y is None. Texts without "
             "labels train a ULMFiTLanguageModel."
         )
+    if n_rows == 0:
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
     y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     if y.ndim == 0 or len(y) != n_rows:
         found = "a single value" if y.ndim == 0 else f"{len(y)} labels"
@@ -91,7 +95,7 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
 
 def _labelled(y: np.ndarray) -> np.ndarray:
     if y.dtype == object:
-        return np.array([value is not None and not _is_minus_one(value) for value in y], bool)
+        return np.array([not (is_missing(value) or _is_minus_one(value)) for value in y], bool)
     if np.issubdtype(y.dtype, np.floating) and np.isnan(y).any():
         raise ValueError("Input y contains NaN. Mark texts without a label by -1 or None.")
     return y != -1 if np.issubdtype(y.dtype, np.signedinteger) else np.ones(len(y), bool)

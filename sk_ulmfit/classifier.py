@@ -147,6 +147,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
+    _trained_parameter = "language_model"
     _cached = ("_modules",)
 
     trained_: TrainedClassifier
@@ -207,7 +208,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: Iterable[str] | EncodedDocuments, y: Any, sample_weight: Any = None
     ) -> ULMFiTClassifier:
@@ -237,7 +238,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
         return self._fit(X, targets, sample_weight, going_on)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: Iterable[str] | EncodedDocuments,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .modules import POOLINGS
 from .pretrained import TrainedLanguageModel
 from .text.token_lists import TokenLists
 
@@ -32,7 +33,7 @@ class EncodedDocuments:
     ULMFiTClassifier : Is trained on them.
     """
 
-    ndim = 1
+    ndim = 2
 
     def __init__(
         self,
@@ -48,9 +49,10 @@ class EncodedDocuments:
         return len(self.tokens)
 
     @property
-    def shape(self) -> tuple[int]:
-        """Number of documents, as a tuple."""
-        return (len(self),)
+    def shape(self) -> tuple[int, int]:
+        """Shape of the array of features that numpy gets."""
+        lm = self.language_model
+        return len(self), len(lm.directions) * len(POOLINGS[self.pooling]) * lm.emb_size
 
     def __getitem__(self, key: Any) -> EncodedDocuments:
         # scikit-learn indexes what has a shape by X[rows, ...].

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -44,8 +44,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     ----------
     pretrained : str, path, ULMFiTLanguageModel or None, default=None
         Where training starts from: a directory that `save` wrote, a fitted
-        `ULMFiTLanguageModel` (in a `FrozenEstimator` if this estimator will be cloned), or None
-        for a random start.
+        `ULMFiTLanguageModel` (clones keep it as it is), or None for a random start.
     direction : {"forward", "backward", "both"}, default="forward"
         Direction in which texts are read. "both" trains two independent language models.
     tokenizer : {"word", "subword"} or callable, default="word"
@@ -116,7 +115,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     vocab_ : tuple of str
         The vocabulary.
     history_ : list of dict
-        For every epoch losses, learning rates and seconds.
+        For every epoch losses and learning rates.
     n_epochs_ : int
         Number of epochs trained, of each direction.
 
@@ -154,6 +153,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         "pooling": [StrOptions(set(POOLINGS))],
     }
 
+    _trained_parameter = "pretrained"
     _cached = ("_modules",)
 
     def __init__(
@@ -372,6 +372,29 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
         documents = EncodedDocuments(tokens, self.trained_, self.pooling)
         return documents.features(self.device) if self.output == "features" else documents
+
+    def fit_transform(self, X: Iterable[str], y: Any = None, **fit_params: Any) -> Any:
+        """Fit on texts, and encode them.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The texts. Also those of a generator, which can be read only once.
+        y : None
+            Ignored.
+        **fit_params
+            Of `fit`.
+
+        Returns
+        -------
+        EncodedDocuments or ndarray
+        """
+        return super().fit_transform(list(X) if isinstance(X, Iterator) else X, y, **fit_params)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
 
     @available_if(_gives_features)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier
@@ -74,6 +75,13 @@ def test_raw_texts_in_one_estimator(data):
 def test_frozen_language_model_is_used_as_it_is(data, lm):
     clf = classifier(language_model=FrozenEstimator(lm), max_epochs=1).fit(*data)
     assert clf.language_model_ is lm
+
+
+def test_search_keeps_a_trained_language_model(data, lm):
+    clf = classifier(language_model=lm, max_epochs=1)
+    lm_words = len(lm.vocab_)
+    search = GridSearchCV(clf, {"lr": [0.01]}, cv=2).fit(data[0][:30], data[1][:30])
+    assert search.best_estimator_.language_model_.vocab_[:lm_words] == lm.vocab_
 
 
 def test_pipeline_gives_what_the_single_estimator_gives(data):

@@ -40,9 +40,8 @@ def load_pretrained(pretrained: Any) -> TrainedLanguageModel:
         )
     if not hasattr(estimator, "trained_"):
         raise ValueError(
-            "The ULMFiTLanguageModel given as pretrained is not fitted. clone(), and with it "
-            "cross-validation and searches, un-fits estimators in parameters: wrap it in "
-            "sklearn.frozen.FrozenEstimator, or save() it and pass the directory."
+            "The ULMFiTLanguageModel given as pretrained is not fitted: fit it first, or give the "
+            "directory of a saved one."
         )
     return estimator.trained_
 

@@ -210,7 +210,12 @@ def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
 
 def load_arrays(module: torch.nn.Module, arrays: dict[str, np.ndarray]) -> None:
     """Copy numpy arrays into a module's parameters and buffers."""
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    tensors = {
+        # torch warns of arrays that cannot be written to, as joblib maps them from files.
+        name: torch.from_numpy(array if array.flags.writeable else array.copy())
+        for name, array in arrays.items()
+    }
+    module.load_state_dict(tensors)
 
 
 def to_arrays(module: torch.nn.Module) -> dict[str, np.ndarray]:

@@ -83,6 +83,12 @@ def _refuse_what_is_no_column(X: Any, name: str) -> None:
         )
     if (ndim := getattr(X, "ndim", 1)) != 1:
         shape = tuple(X.shape)
+        if getattr(getattr(X, "dtype", None), "kind", "f") in "biufc":
+            raise ValueError(
+                f"{name} has to be one-dimensional, a text an entry, got numbers of shape {shape}: "
+                "pass the texts themselves, not features made of them (before a ULMFiTClassifier, "
+                'a ULMFiTLanguageModel needs output="documents").'
+            )
         hints = {0: f"[{name}.item()]", 2: f"{name}.ravel()" if 1 in shape else f"{name}[:, 0]"}
         hint = f": pass {hints[ndim]}" if ndim in hints else ""
         raise ValueError(
@@ -101,7 +107,7 @@ def _iterate(X: Any, name: str) -> Iterable[Any]:
 def _text(item: Any, place: str) -> str:
     if isinstance(item, str):
         return str.__str__(item)  # numpy's and other subclasses become plain
-    if _is_missing(item):
+    if is_missing(item):
         _missing(item, place)
     if isinstance(item, (bytes, bytearray)):
         hint = 'decode it, text.decode("utf-8")'
@@ -114,7 +120,8 @@ def _text(item: Any, place: str) -> str:
     raise TypeError(f"{place} is no text but {_type(item)}: {hint}.")
 
 
-def _is_missing(item: Any) -> bool:
+def is_missing(item: Any) -> bool:
+    """Tell whether `item` is None, NaN, or pandas' NA or NaT."""
     # pandas is not imported here. Its NA is neither equal to itself nor different.
     return (
         item is None

@@ -52,7 +52,7 @@ def train_language_model(
     Returns
     -------
     list of dict
-        One an epoch: losses, learning rates, seconds.
+        One an epoch: losses, learning rates.
     """
     n_layers = len(module.encoder.layers)
     # The embedding is the softmax too, so it is the top of a language model.
@@ -83,7 +83,7 @@ def train_classifier(
     Returns
     -------
     list of dict
-        One an epoch: losses, learning rates, trained layer groups, seconds.
+        One an epoch: losses, learning rates, trained layer groups.
     """
     if options.max_epochs == 0:
         return []
@@ -145,7 +145,7 @@ def _common(
 def _run(net: ULMFiTNet, train: Dataset) -> list[dict[str, Any]]:
     net.fit(train, y=None)
     history = [
-        {name: value for name, value in epoch.items() if name != "batches"}
+        {name: value for name, value in epoch.items() if name not in ("batches", "dur")}
         for epoch in net.history.to_list()
     ]
     if net.interrupt_ is not None:

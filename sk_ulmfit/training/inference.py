@@ -52,7 +52,10 @@ def _in_batches(
             if results is None:
                 results = np.empty((len(documents), output.shape[1]), dtype=np.float32)
             results[batch] = output.float().cpu().numpy()
-    assert results is not None, "callers refuse empty collections"
+    if results is None:
+        raise ValueError(
+            "Found array with 0 sample(s) while a minimum of 1 is required: there are no documents."
+        )
     return results
 
 
