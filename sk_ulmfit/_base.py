@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .persistence import write_model
+from .persistence import plain, write_model
 from .schedules import SCHEDULES
 
 DIRECTIONS = {
@@ -53,11 +54,18 @@ class ULMFiTEstimator(BaseEstimator):
     # Fitted attributes that are made again when they are needed: never pickled, never hashed.
     _cached: ClassVar[tuple[str, ...]] = ()
 
-    def _seeds(self) -> Iterable[int]:
-        """Seeds for one fit."""
-        random = random_numbers(self.random_state)
-        while True:
-            yield int(random.randint(np.iinfo(np.int32).max))
+    def _seeds(self, going_on: bool) -> Iterator[int]:
+        """Seeds for one fit, others for each fit that goes on from the one before."""
+        self._n_continued = getattr(self, "_n_continued", 0) + 1 if going_on else 0
+        seed = self.random_state
+        if going_on and isinstance(seed, Integral):
+            random = np.random.RandomState([int(seed), self._n_continued])
+        else:
+            random = random_numbers(seed)
+        return iter(lambda: int(random.randint(np.iinfo(np.int32).max)), None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "trained_")
 
     def _options(self, seed: int, **overrides: Any) -> Any:
         from .training.devices import resolve_device
@@ -87,7 +95,8 @@ class ULMFiTEstimator(BaseEstimator):
         trained = getattr(self, self._trained_parameter)
         if hasattr(trained, "trained_"):
             # clone() un-fits estimators in parameters: a search would start from random weights.
-            setattr(cloned, self._trained_parameter, trained)
+            # A copy shares the weights, but not the parameters, which a search may set.
+            setattr(cloned, self._trained_parameter, copy.copy(trained))
         return cloned
 
     def __sklearn_tags__(self) -> Any:
@@ -121,13 +130,10 @@ class ULMFiTEstimator(BaseEstimator):
         estimator has their defaults, and predicts the same.
         """
         description, arrays = self._to_saved()
+        params = self.get_params(deep=False)
         description = {
             "class": type(self).__name__,
-            "params": {
-                name: value
-                for name, value in self.get_params(deep=False).items()
-                if _is_jsonable(value)
-            },
+            "params": {name: value for name, value in params.items() if _is_jsonable(value)},
             **description,
         }
         write_model(path, description, arrays)
@@ -146,11 +152,16 @@ def random_numbers(random_state: Any) -> np.random.RandomState:
 
 def _is_jsonable(value: Any) -> bool:
     try:
-        return bool(
-            json.loads(json.dumps(value)) == (list(value) if isinstance(value, tuple) else value)
-        )
+        restored = json.loads(json.dumps(value, default=plain))
     except (TypeError, ValueError):
         return False
+    return bool(restored == (list(value) if isinstance(value, tuple) else value))
+
+
+def continued(before: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the history of a fit that went on behind that of the fits before."""
+    n_before = max((epoch["epoch"] for epoch in before), default=0)
+    return before + [{**epoch, "epoch": epoch["epoch"] + n_before} for epoch in epochs]
 
 
 def params_from_saved(params: dict[str, Any]) -> dict[str, Any]:

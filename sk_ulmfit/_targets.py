@@ -69,26 +69,28 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
     if y.ndim == 2 and y.shape[1] > 1:
         return _indicator_targets(y, classes)
     y = column_or_1d(y, warn=True)
+    if classes is not None and np.issubdtype(classes.dtype, np.signedinteger) and -1 in classes:
+        raise ValueError("-1 cannot be one of the classes: y == -1 means 'not labelled'.")
     labelled = _labelled(y)
     if not labelled.any():
         raise ValueError("No text has a label: every y is -1 or None.")
     known = y[labelled]
     if known.dtype == object:
-        known = np.asarray(known.tolist())  # labels of one kind get their own dtype back
+        known = _of_one_kind(known)
     check_classification_targets(known)
     if classes is None:
         classes = np.unique(known)
         if len(classes) == 1 and not labelled.all():
             raise ValueError(
-                f"Only one class ({classes[0]!r}) is left after the texts without a label: y == -1 "
-                "means 'not labelled'. If -1 is one of your classes, name it otherwise."
+                f"Only one class ({classes.tolist()[0]!r}) is left among the texts with a label: "
+                "y == -1 means 'not labelled'. If -1 is one of your classes, name it otherwise."
             )
     codes = np.searchsorted(classes, known).clip(max=len(classes) - 1)
     unknown = classes[codes] != known
     if unknown.any():
         raise ValueError(
-            f"y has the label {known[unknown][0]!r}, which is not among the classes "
-            f"{list(classes)}."
+            f"y has the label {known[unknown].tolist()[0]!r}, which is not among the classes "
+            f"{classes.tolist()}."
         )
     return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
 
@@ -99,6 +101,17 @@ def _labelled(y: np.ndarray) -> np.ndarray:
     if np.issubdtype(y.dtype, np.floating) and np.isnan(y).any():
         raise ValueError("Input y contains NaN. Mark texts without a label by -1 or None.")
     return y != -1 if np.issubdtype(y.dtype, np.signedinteger) else np.ones(len(y), bool)
+
+
+def _of_one_kind(labels: np.ndarray) -> np.ndarray:
+    """Give labels that came as objects the dtype that they have in common."""
+    converted = np.asarray(labels.tolist())
+    if converted.dtype.kind == "U" and not all(isinstance(label, str) for label in labels):
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(
+            f"y mixes labels of the types {' and '.join(kinds)}: convert them to one of these."
+        )
+    return converted
 
 
 def _is_minus_one(value: Any) -> bool:
@@ -140,15 +153,27 @@ def document_weights(
                 "class_weight is for one label a text. Weigh the texts of a multilabel problem "
                 "with sample_weight."
             )
-        present, codes = np.unique(targets.codes, return_inverse=True)
-        per_class = compute_class_weight(
-            class_weight, classes=targets.classes[present], y=targets.classes[targets.codes]
-        )
-        weights = weights * per_class[codes]
+        weights = weights * _weights_of_classes(targets, class_weight)[targets.codes]
     total = weights.sum()
     if not total > 0:
         raise ValueError("The weights of all texts are zero: there is nothing to learn from.")
     return weights * (np.count_nonzero(weights) / total)
+
+
+def _weights_of_classes(targets: Targets, class_weight: Any) -> np.ndarray:
+    if class_weight == "balanced":
+        present = np.unique(targets.codes)
+        weights = np.ones(len(targets.classes))
+        # Weights of classes that a batch of partial_fit lacks do not matter.
+        weights[present] = compute_class_weight("balanced", classes=present, y=targets.codes)
+        return weights
+    known = targets.classes.tolist()
+    for label, weight in class_weight.items():
+        if label not in known:
+            raise ValueError(f"class_weight has the class {label!r}, which is not in {known}.")
+        if not weight >= 0:
+            raise ValueError(f"class_weight must not be negative, got {weight!r} for {label!r}.")
+    return np.array([class_weight.get(label, 1.0) for label in known], dtype=np.float64)
 
 
 def split_rows(

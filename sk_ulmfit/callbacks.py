@@ -80,10 +80,10 @@ class ScheduledLR(Callback):
         for group in net.optimizer_.param_groups:
             group.setdefault("initial_lr", group["lr"])
         self.step_ = 0
-        self.n_steps_: int | None = None
+        self.n_steps_ = 0  # not known before the first epoch
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        if self.n_steps_ is None:
+        if not self.n_steps_:
             n_epochs = self.n_epochs or net.max_epochs
             self.n_steps_ = n_epochs * len(net.get_iterator(dataset_train, training=True))
 
@@ -91,7 +91,10 @@ class ScheduledLR(Callback):
         if not training:
             return
         factor = SCHEDULES[self.schedule](
-            self.step_, self.n_steps_, cut_frac=self.cut_frac, lr_ratio=self.lr_ratio
+            min(self.step_, self.n_steps_),
+            self.n_steps_,
+            cut_frac=self.cut_frac,
+            lr_ratio=self.lr_ratio,
         )
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * factor

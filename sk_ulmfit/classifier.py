@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -15,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ._base import ULMFiTEstimator, params_from_saved
+from ._base import ULMFiTEstimator, continued, params_from_saved
 from ._targets import Targets, document_weights, encode_targets, split_rows
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel
@@ -25,6 +26,7 @@ from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.devices import resolve_device
+from .training.fitting import TrainingInterrupted
 from .training.inference import predict_logits
 from .training.stages import classifier_stage
 
@@ -270,7 +272,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(
                     f"classes={list(classes)} is not the same as in the first call to "
-                    f"partial_fit: {list(self.classes_)}."
+                    f"partial_fit: {self.classes_.tolist()}."
                 )
             classes = self.classes_
         elif classes is not None:
@@ -288,7 +290,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         unfreeze_schedule: Any = None,
         **overrides: Any,
     ) -> ULMFiTClassifier:
-        seeds = iter(self._seeds())
+        self._check_sizes(self.unfreeze_schedule)
+        seeds = self._seeds(going_on)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)[
                 targets.labelled
@@ -318,7 +321,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
         schedule = self.unfreeze_schedule if unfreeze_schedule is None else unfreeze_schedule
         n_epochs = overrides.pop("max_epochs", self.max_epochs)
-        n_groups = language_model.trained_.n_layers + 2  # embedding and head
+        n_groups = start.language_model.n_layers + 2  # embedding and head
         n_epochs = len(trained_groups(schedule, n_groups, n_epochs))
         options = self._options(next(seeds), max_epochs=n_epochs, **overrides)
         head_seed = next(seeds)
@@ -326,7 +329,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             direction: start.training_module(
                 direction, bptt=self.bptt, dropout_mult=self.dropout_mult, seed=head_seed
             )
-            for direction in language_model.trained_.directions
+            for direction in start.language_model.directions
         }
         fitted, history, interrupt = classifier_stage(
             modules,
@@ -336,21 +339,33 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             schedule,
             targets.multilabel,
         )
+        history = continued(self.history_ if going_on else [], history)
         self._set_fitted(replace(start, weights=fitted), language_model, history)
         if interrupt is not None:
             raise interrupt
         return self
+
+    def _check_sizes(self, schedule: Any) -> None:
+        """Refuse, before hours of training, what would fail after them."""
+        if not isinstance(schedule, str):
+            trained_groups(schedule, max(1, len(schedule)), 1)
+        if not all(isinstance(size, Integral) and size >= 1 for size in self.head_sizes):
+            raise ValueError(
+                "head_sizes must hold the widths of the head's hidden layers, whole numbers from "
+                f"1 up, got {self.head_sizes!r}."
+            )
 
     def _language_model_stage(
         self, X: list[str] | EncodedDocuments, seed: int
     ) -> tuple[TokenLists, ULMFiTLanguageModel]:
         """Get documents and language model ready: stage 2, unless a step before has done it."""
         if isinstance(X, EncodedDocuments):
-            language_model = ULMFiTLanguageModel.from_trained(X.language_model)
+            language_model = ULMFiTLanguageModel.from_trained(X.language_model, device=self.device)
             return self._cut(X.tokens), language_model
         given = self.language_model
         if isinstance(given, FrozenEstimator):
-            language_model = given.estimator
+            # A copy: whatever becomes of the user's, this one stays what training began with.
+            language_model = copy.copy(given.estimator)
             if not isinstance(language_model, ULMFiTLanguageModel):
                 raise TypeError(
                     "language_model must be a ULMFiTLanguageModel, got a FrozenEstimator of "
@@ -366,7 +381,15 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 )
             if language_model.random_state is None:
                 language_model.set_params(random_state=seed)
-            language_model.fit(X)
+            try:
+                language_model.fit(X)
+            except TrainingInterrupted as interrupt:
+                self.language_model_ = language_model
+                raise TrainingInterrupted(
+                    interrupt.history,
+                    "Interrupted while the language model was trained. language_model_ holds what "
+                    "it had learned; the classifier is not trained.",
+                ) from interrupt
         tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
         return self._cut(tokens), language_model
 
@@ -386,7 +409,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def _tokens(self, X: Iterable[str] | EncodedDocuments) -> TokenLists:
         """Tokens of `X` in the vocabulary that the classifier was fitted with."""
-        trained = self.language_model_.trained_
+        trained = self.trained_.language_model
         if isinstance(X, EncodedDocuments):
             if X.language_model.fingerprint != trained.fingerprint:
                 raise ValueError(

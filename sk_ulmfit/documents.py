@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
-from .modules import POOLINGS
+from .modules import AWDLSTM, POOLINGS
 from .pretrained import TrainedLanguageModel
 from .text.token_lists import TokenLists
 
@@ -81,13 +83,31 @@ class EncodedDocuments:
             that `pooling` names.
         """
         from .training.devices import resolve_device
-        from .training.inference import pooled_features
 
         device = resolve_device(device)
+        return self.pooled(
+            lambda direction: self.language_model.module(direction).encoder.to(device), device
+        )
+
+    def pooled(self, encoder_of: Callable[[str], AWDLSTM], device: torch.device) -> np.ndarray:
+        """Pool the outputs of encoders that are there already.
+
+        Parameters
+        ----------
+        encoder_of : callable
+            Gives the encoder of a direction, on `device`.
+        device : torch.device
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_features), float32
+        """
+        from .training.inference import pooled_features
+
         parts = []
         for direction in self.language_model.directions:
-            encoder = self.language_model.module(direction).encoder.to(device)
             tokens = self.tokens.reversed() if direction == "backward" else self.tokens
+            encoder = encoder_of(direction)
             parts.append(pooled_features(encoder, tokens, device, pooling=self.pooling, bptt=70))
         return np.hstack(parts)
 

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import DIRECTIONS, ULMFiTEstimator, params_from_saved, random_numbers
+from ._base import DIRECTIONS, ULMFiTEstimator, continued, params_from_saved, random_numbers
 from .documents import EncodedDocuments
 from .modules import POOLINGS, LanguageModel
 from .pretrained import TrainedLanguageModel, load_pretrained
@@ -240,9 +240,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             If `X` is not a collection of texts, or a parameter is not valid.
         """
         texts = check_texts(X)
-        seeds = iter(self._seeds())
-        start, from_scratch = self._starting_point(texts, next(seeds))
-        return self._train(start, texts, seeds, from_scratch)
+        going_on = self.warm_start and hasattr(self, "trained_")
+        seeds = self._seeds(going_on)
+        start = self._starting_point(texts, next(seeds), going_on, self.max_epochs)
+        return self._train(start, texts, seeds, going_on)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
@@ -262,27 +263,26 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self
         """
         texts = check_texts(X)
-        seeds = iter(self._seeds())
-        from_scratch = False
-        if hasattr(self, "trained_"):
-            start = self.trained_
-        else:
-            start, from_scratch = self._starting_point(texts, next(seeds))
+        going_on = hasattr(self, "trained_")
+        seeds = self._seeds(going_on)
+        seed = next(seeds)
+        start = self.trained_ if going_on else self._starting_point(texts, seed, False, 1)
         overrides = {"max_epochs": 1, "schedule": "constant", "patience": None}
-        return self._train(start, texts, seeds, from_scratch, **overrides)
+        return self._train(start, texts, seeds, going_on, **overrides)
 
-    def _starting_point(self, texts: list[str], seed: int) -> tuple[TrainedLanguageModel, bool]:
-        """Weights and vocabulary to begin with, and whether the weights are random."""
+    def _starting_point(
+        self, texts: list[str], seed: int, going_on: bool, max_epochs: int
+    ) -> TrainedLanguageModel:
+        """Weights and vocabulary to begin with."""
         directions = DIRECTIONS[self.direction]
         growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
-        going_on = self.warm_start and hasattr(self, "trained_")
         if going_on or self.pretrained is not None:
             start = self.trained_ if going_on else load_pretrained(self.pretrained)
             start = start.with_directions(directions)
-            if self.max_epochs == 0:
-                return start, False
-            return start.with_tokenizer(start.tokenizer.grow(texts, **growth)), False
-        start = TrainedLanguageModel.random(
+            if max_epochs == 0:
+                return start
+            return start.with_tokenizer(start.tokenizer.grow(texts, **growth))
+        return TrainedLanguageModel.random(
             make_tokenizer(self.tokenizer).fit(texts, **growth),
             directions,
             seed,
@@ -290,27 +290,28 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,
         )
-        return start, True
 
     def _train(
         self,
         start: TrainedLanguageModel,
         texts: list[str],
-        seeds: Any,
-        from_scratch: bool,
+        seeds: Iterator[int],
+        going_on: bool,
         **overrides: Any,
     ) -> ULMFiTLanguageModel:
+        before = self.history_ if going_on else []
+        from_scratch = self._from_scratch if going_on else self.pretrained is None
         documents = TokenLists(*start.tokenizer.encode(texts))
         train, valid = self._split(documents, next(seeds)) if not overrides else (documents, None)
         if from_scratch:
-            overrides["lr_decay"] = 1.0  # nothing learned yet to go easy on
+            overrides["lr_decay"] = 1.0  # nothing learned from other texts to go easy on
         options = self._options(next(seeds), **overrides)
         if options.max_epochs == 0:
-            return self._set_fitted(start, [])
+            return self._set_fitted(start, before, from_scratch)
         weights, history, interrupt = language_model_stage(
             start, train, valid, options, self.dropout_mult
         )
-        self._set_fitted(start.with_weights(weights), history)
+        self._set_fitted(start.with_weights(weights), continued(before, history), from_scratch)
         if interrupt is not None:
             raise interrupt
         return self
@@ -323,9 +324,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         return documents.take(np.sort(order[n_valid:])), documents.take(np.sort(order[:n_valid]))
 
     def _set_fitted(
-        self, trained: TrainedLanguageModel, history: list[dict[str, Any]]
+        self, trained: TrainedLanguageModel, history: list[dict[str, Any]], from_scratch: bool
     ) -> ULMFiTLanguageModel:
         self.trained_ = trained
+        self._from_scratch = from_scratch
         self.history_ = history
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
         self._modules: dict[str, LanguageModel] = {}
@@ -351,7 +353,14 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         -------
         ULMFiTLanguageModel
         """
-        return cls(**params)._set_fitted(trained, [])
+        directions = {names: direction for direction, names in DIRECTIONS.items()}
+        described = {
+            "direction": directions[trained.directions],
+            "emb_size": trained.emb_size,
+            "hidden_size": trained.hidden_size,
+            "n_layers": trained.n_layers,
+        }
+        return cls(**{**described, **params})._set_fitted(trained, [], False)
 
     def transform(self, X: Iterable[str]) -> Any:
         """Encode texts.
@@ -371,7 +380,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         texts = check_texts(X)
         tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
         documents = EncodedDocuments(tokens, self.trained_, self.pooling)
-        return documents.features(self.device) if self.output == "features" else documents
+        if self.output == "documents":
+            return documents
+        device = resolve_device(self.device)
+        return documents.pooled(lambda name: self._module(name, device).encoder, device)
 
     def fit_transform(self, X: Iterable[str], y: Any = None, **fit_params: Any) -> Any:
         """Fit on texts, and encode them.
@@ -528,7 +540,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         check_is_fitted(self)
         description, arrays = self.trained_.to_parts()
-        return {"language_model": description, "history": self.history_}, arrays
+        own = {"history": self.history_, "from_scratch": self._from_scratch}
+        return {"language_model": description, **own}, arrays
 
     @classmethod
     def _from_saved(
@@ -536,4 +549,4 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     ) -> ULMFiTLanguageModel:
         trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
         estimator = cls(**params_from_saved(description["params"]))
-        return estimator._set_fitted(trained, description["history"])
+        return estimator._set_fitted(trained, description["history"], description["from_scratch"])

@@ -80,8 +80,10 @@ def write_model(
             f"{path} exists and is not a saved model. Choose a path that is free."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    own = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
+        beside = own / "new"
+        beside.mkdir()  # with the rights that other directories get: mkdtemp's is closed to others
         # safetensors writes the buffer as it lies: a transposed view would come back wrong.
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(contiguous, beside / WEIGHTS_FILE)
@@ -91,11 +93,11 @@ def write_model(
             "weights_sha256": _sha256(beside / WEIGHTS_FILE),
             **description,
         }
-        text = json.dumps(described, indent=1, ensure_ascii=False)
+        text = json.dumps(described, indent=1, ensure_ascii=False, default=plain)
         (beside / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
         _replace_directory(beside, path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def read_model(
@@ -145,6 +147,13 @@ def read_model(
         raise ValueError(f"{weights} is damaged: {error}") from error
 
 
+def plain(value: Any) -> Any:
+    """Turn numpy's scalars and arrays into what JSON can hold."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be saved as JSON.")
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -155,11 +164,10 @@ def _replace_directory(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = new.with_name(new.name + ".old")
+    old = new.with_name("old")
     path.rename(old)
     try:
         new.rename(path)
     except OSError:
         old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -118,6 +118,12 @@ def test_other_schedules_scale_the_rate(schedule):
     assert net.optimizer_.param_groups[0]["lr"] == 0.01, "the rate is put back"
 
 
+def test_schedule_shorter_than_the_training_stays_at_its_end():
+    _, recorder = fit(ScheduledLR("cosine", n_epochs=1), groups=(), max_epochs=3)
+    rates = np.array(recorder.rates_)[:, 0]
+    assert (rates[18:] == rates[18]).all() and rates[18] <= rates[:18].min()
+
+
 def test_discriminative_rates_alone_slow_the_lower_layers():
     _, recorder = fit(DiscriminativeLR(lr_decay=1000.0), max_epochs=1, optimizer=torch.optim.SGD)
     moved = {

@@ -83,6 +83,22 @@ def test_pickles_hold_the_weights_and_little_else(fitted):
     assert len(pickle.dumps(fitted)) < 1.1 * weights + vocabulary + 40_000, "shared in a Pipeline"
 
 
+def tmp_path_mode(tmp_path) -> int:
+    """Rights of a directory that is made in the ordinary way."""
+    (tmp_path / "ordinary").mkdir()
+    mode = (tmp_path / "ordinary").stat().st_mode & 0o777
+    (tmp_path / "ordinary").rmdir()
+    return mode
+
+
+def test_parameters_of_numpy_types_are_saved(data, tmp_path):
+    clf = pipeline(clf__max_length=np.int64(3), clf__unfreeze_schedule=(np.int64(1), 1)).fit(*data)
+    clf["clf"].save(tmp_path / "model")
+    loaded = sk_ulmfit.load(tmp_path / "model")
+    assert loaded.max_length == 3 and loaded.unfreeze_schedule == (1, 1)
+    np.testing.assert_array_equal(loaded.predict_proba(data[0]), clf.predict_proba(data[0]))
+
+
 @pytest.mark.parametrize("name", ["lm", "clf"])
 def test_save_and_load(data, fitted, name, tmp_path):
     step = fitted[name]
@@ -98,6 +114,7 @@ def test_save_and_load(data, fitted, name, tmp_path):
         np.testing.assert_array_equal(
             loaded.predict_proba(data[0]), step.predict_proba(fitted["lm"].transform(data[0]))
         )
+    assert (tmp_path / "model").stat().st_mode & 0o777 == tmp_path_mode(tmp_path)
     step.save(tmp_path / "model")  # replaces the one before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
 

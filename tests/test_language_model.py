@@ -79,6 +79,8 @@ def test_pretrained_must_be_fitted_and_is_kept_by_clones(texts, fitted):
         kept = clone(language_model(pretrained=pretrained, max_epochs=0)).fit(texts)
         assert kept.trained_.fingerprint == fitted.trained_.fingerprint
     assert not hasattr(clone(fitted), "trained_")
+    copied = clone(language_model(pretrained=fitted)).set_params(pretrained__lr=0.5)
+    assert fitted.lr != 0.5 == copied.pretrained.lr, "parameters are the clone's own"
 
 
 @pytest.mark.parametrize("direction", ["backward", "both"])
@@ -158,14 +160,31 @@ def test_warm_start_and_partial_fit_go_on(texts):
     stream = language_model()
     ppl = [stream.partial_fit(texts).perplexity(texts) for _ in range(3)]
     assert ppl[2] < ppl[1] < ppl[0]
+    assert [epoch["epoch"] for epoch in stream.history_] == [1, 2, 3] and stream.n_epochs_ == 3
+    assert all(len(set(epoch["lr"])) == 1 for epoch in stream.history_), "still from scratch"
+
+
+def test_calls_that_go_on_draw_other_random_numbers_and_repeat(texts):
+    def three_calls():
+        lm = language_model().partial_fit(texts)
+        first = lm.trained_
+        second = lm.partial_fit(texts).trained_
+        lm.trained_ = first
+        return second.fingerprint, lm.partial_fit(texts).trained_.fingerprint
+
+    second, third = three_calls()
+    assert second != third, "the same step, from the same weights, with other dropout"
+    assert three_calls() == (second, third)
 
 
 def test_early_stopping_goes_back_to_the_best_epoch(texts):
-    lm = language_model(
-        early_stopping=True, max_epochs=40, patience=2, lr=0.03, schedule="constant", dropout_mult=0
-    ).fit(texts)
+    params = {"early_stopping": True, "lr": 0.03, "schedule": "constant", "dropout_mult": 0}
+    lm = language_model(max_epochs=40, patience=2, **params).fit(texts)
     valid = [epoch["valid_loss"] for epoch in lm.history_]
-    assert len(valid) < 40 and len(valid) == int(np.argmin(valid)) + 3
+    best = int(np.argmin(valid)) + 1
+    assert len(valid) < 40 and len(valid) == best + 2
+    stopped_there = language_model(max_epochs=best, patience=40, **params).fit(texts)
+    assert lm.trained_.fingerprint == stopped_there.trained_.fingerprint
 
 
 def test_generate(fitted):
@@ -214,6 +233,6 @@ def test_interrupt_keeps_what_was_learned_and_is_raised(texts):
                 raise KeyboardInterrupt
 
     lm = language_model(callbacks=[PressCtrlC()], max_epochs=9)
-    with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned"):
+    with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned so far"):
         lm.fit(texts)
     assert len(lm.history_) == 2 and lm.perplexity(texts) < len(lm.vocab_) / 1.8

@@ -60,10 +60,11 @@ class TokenLists:
         turned = TokenLists(self.ids[::-1], (self.offsets[-1] - self.offsets)[::-1])
         return turned.take(range(n - 1, -1, -1))
 
-    def padded(self, indices: np.ndarray, fill: int = 0) -> np.ndarray:
-        """Documents as rows of one array, filled up at the right, shape (n, longest)."""
+    def padded(self, indices: np.ndarray) -> np.ndarray:
+        """Documents as rows of one array, filled up at the right by zeros, shape (n, longest)."""
         lengths = self.lengths[indices]
-        rows = np.full((len(indices), int(lengths.max())), fill, dtype=np.int64)
+        # zeros, not full: beside one giant document, what is not written to takes no memory.
+        rows = np.zeros((len(indices), int(lengths.max())), dtype=np.int64)
         for row, i in enumerate(indices):
             rows[row, : lengths[row]] = self.document(i)
         return rows

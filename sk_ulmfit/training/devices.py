@@ -29,11 +29,14 @@ def resolve_device(device: str | torch.device) -> torch.device:
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda' or a torch device, got {device!r}."
         ) from error
-    if resolved.type == "cuda" and not torch.cuda.is_available():
+    try:
+        torch.empty(1, device=resolved)
+        torch.Generator(device=resolved)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
-            f"device={device!r} was asked for, but torch finds no CUDA GPU. Use device='auto' to "
-            "take a GPU where there is one and the CPU elsewhere."
-        )
+            f"device={device!r} was asked for, but torch cannot compute on it here ({error}). Use "
+            "device='auto' to take a GPU where there is one and the CPU elsewhere."
+        ) from error
     return resolved
 
 

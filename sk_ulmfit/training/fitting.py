@@ -147,6 +147,7 @@ def _run(net: ULMFiTNet, train: Dataset) -> list[dict[str, Any]]:
     history = [
         {name: value for name, value in epoch.items() if name not in ("batches", "dur")}
         for epoch in net.history.to_list()
+        if "train_loss" in epoch  # not one that was interrupted
     ]
     if net.interrupt_ is not None:
         raise TrainingInterrupted(history) from net.interrupt_
@@ -159,8 +160,10 @@ class TrainingInterrupted(KeyboardInterrupt):
     It is a `KeyboardInterrupt`, so that a search around the fit stops too.
     """
 
-    def __init__(self, history: list[dict[str, Any]]):
-        super().__init__(
-            "Training was interrupted; the estimator is fitted with what it had learned."
-        )
+    def __init__(
+        self,
+        history: list[dict[str, Any]],
+        message: str = "Interrupted: the estimator is fitted with what it had learned so far.",
+    ):
+        super().__init__(message)
         self.history = history

@@ -11,15 +11,18 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..modules import AWDLSTM, LanguageModel, TextClassifier
 from ..modules.text_classifier import pool_documents
 from ..text.token_lists import TokenLists
 from .batching import length_batches
-from .losses import next_token_loss
 
 # Rows of a batch: large matrix products are worth it, and a batch of 128 rows still fits caches.
 ROWS = 128
+
+# Words that are predicted at once when perplexity is measured.
+PREDICTIONS = 1024
 
 
 def predict_logits(
@@ -103,7 +106,10 @@ def _batch_nll(module: LanguageModel, ids: Tensor, left: Tensor, bptt: int) -> f
         steps = torch.arange(start, start + len(chunk) - 1, device=ids.device)
         padding = steps.unsqueeze(1) >= left[:n_rows].unsqueeze(0)
         targets = chunk[1:].masked_fill(padding, -100)  # cross_entropy ignores -100
-        total += next_token_loss(output, targets, reduction="sum").item()
+        # The logits of all steps and rows at once could take gigabytes.
+        hidden = output.hidden.flatten(0, 1).split(PREDICTIONS)
+        for part, wanted in zip(hidden, targets.flatten().split(PREDICTIONS), strict=True):
+            total += F.cross_entropy(module.logits(part), wanted, reduction="sum").item()
     return total
 
 

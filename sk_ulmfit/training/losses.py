@@ -44,12 +44,10 @@ class LanguageModelLoss(nn.Module):
         return loss
 
 
-def next_token_loss(
-    output: LanguageModelOutput, targets: Tensor, reduction: str = "mean"
-) -> Tensor:
+def next_token_loss(output: LanguageModelOutput, targets: Tensor) -> Tensor:
     """Cross entropy of the tied softmax, without regularisers."""
     logits = F.linear(output.dropped.flatten(0, 1), output.softmax_weight, output.softmax_bias)
-    return F.cross_entropy(logits, targets.flatten(), reduction=reduction)
+    return F.cross_entropy(logits, targets.flatten())
 
 
 class ClassificationLoss(nn.Module):

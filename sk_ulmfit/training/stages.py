@@ -101,8 +101,9 @@ def _each_direction(
 ) -> Outcome:
     """Train the modules one after another, until one is interrupted.
 
-    The directions that come after an interrupt keep the weights that they started with.
+    Directions that an interrupt did not let begin are left out: they would spoil the average.
     """
+    weights: dict[str, Weights] = {}
     history: list[dict[str, Any]] = []
     interrupt: TrainingInterrupted | None = None
     for n, (direction, module) in enumerate(modules.items()):
@@ -111,7 +112,8 @@ def _each_direction(
             epochs = train_one(module, direction == "backward", own)
         except TrainingInterrupted as error:
             epochs, interrupt = error.history, error
+        weights[direction] = to_arrays(module)
         history += [{"direction": direction, **epoch} for epoch in epochs]
         if interrupt is not None:
             break
-    return {name: to_arrays(module) for name, module in modules.items()}, history, interrupt
+    return weights, history, interrupt
