@@ -19,8 +19,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from ._base import ULMFiTEstimator, continued, params_from_saved
 from ._targets import Targets, document_weights, encode_targets, split_rows
 from .documents import EncodedDocuments
-from .language_model import ULMFiTLanguageModel
+from .language_model import ULMFiTLanguageModel, direction_of
 from .modules import POOLINGS, TextClassifier
+from .pretrained import load_pretrained
 from .pretrained.trained_classifier import TrainedClassifier
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
@@ -377,7 +378,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 language_model = clone(given)
             else:
                 language_model = ULMFiTLanguageModel(
-                    given, device=self.device, amp=self.amp, verbose=self.verbose
+                    given,
+                    direction="forward" if given is None else direction_of(load_pretrained(given)),
+                    device=self.device,
+                    amp=self.amp,
+                    verbose=self.verbose,
                 )
             if language_model.random_state is None:
                 language_model.set_params(random_state=seed)

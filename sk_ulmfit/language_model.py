@@ -26,6 +26,11 @@ from .training.inference import negative_log_likelihood
 from .training.stages import language_model_stage
 
 
+def direction_of(trained: TrainedLanguageModel) -> str:
+    """Name the directions of a trained model as the parameter `direction` does."""
+    return next(name for name, names in DIRECTIONS.items() if names == trained.directions)
+
+
 def _gives_features(estimator: ULMFiTLanguageModel) -> bool:
     if estimator.output != "features":
         raise AttributeError("Only output='features' has columns that can be named.")
@@ -353,9 +358,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         -------
         ULMFiTLanguageModel
         """
-        directions = {names: direction for direction, names in DIRECTIONS.items()}
         described = {
-            "direction": directions[trained.directions],
+            "direction": direction_of(trained),
             "emb_size": trained.emb_size,
             "hidden_size": trained.hidden_size,
             "n_layers": trained.n_layers,

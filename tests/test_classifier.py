@@ -89,6 +89,14 @@ def test_a_fitted_classifier_stays_as_it_is_whatever_becomes_of_the_language_mod
     np.testing.assert_array_equal(clf.predict_proba(texts), expected)
 
 
+def test_trained_language_model_keeps_its_direction(data):
+    texts, y = data
+    backward = language_model(direction="backward", max_epochs=1).fit(texts)
+    clf = classifier(language_model=backward, max_epochs=1).fit(texts[:20], y[:20])
+    assert clf.language_model_.direction == "backward"
+    assert list(clf.trained_.weights) == ["backward"]
+
+
 def test_search_keeps_a_trained_language_model(data, lm):
     clf = classifier(language_model=lm, max_epochs=1)
     lm_words = len(lm.vocab_)
