@@ -18,6 +18,7 @@ LAYERS = [
     {"schedules", "callbacks"},
     {"persistence", "training", "pretrained", "documents"},
     {"_base", "_targets"},
+    {"_language_queries"},
     {"language_model", "classifier"},
 ]
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
