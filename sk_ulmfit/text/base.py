@@ -89,7 +89,24 @@ class Tokenizer(ABC):
             If `max_vocab` leaves no room for a word.
         """
         self._check_room(max_vocab)
-        words = most_frequent(self._count(texts), max_vocab - len(SPECIAL_TOKENS), min_freq)
+        return self.fit_counts(self.count(texts), max_vocab=max_vocab, min_freq=min_freq)
+
+    def fit_counts(self, counts: Counter[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
+        """Do what `fit` does, from the counts of all words.
+
+        Parameters
+        ----------
+        counts : Counter of str
+            What `count` gave, for instance summed over the parts of a corpus.
+        max_vocab, min_freq : int
+            See `fit`.
+
+        Returns
+        -------
+        Tokenizer
+        """
+        self._check_room(max_vocab)
+        words = most_frequent(counts, max_vocab - len(SPECIAL_TOKENS), min_freq)
         return self._with_vocab(Vocabulary([*SPECIAL_TOKENS, *words]))
 
     def grow(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
@@ -108,8 +125,25 @@ class Tokenizer(ABC):
         Tokenizer
             One whose vocabulary begins with this one's, so that known tokens keep their ids.
         """
+        if max_vocab <= len(self.vocab):
+            return self  # there is no room: the texts need not be read
+        return self.grow_counts(self.count(texts), max_vocab=max_vocab, min_freq=min_freq)
+
+    def grow_counts(self, counts: Counter[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
+        """Do what `grow` does, from the counts of all words.
+
+        Parameters
+        ----------
+        counts : Counter of str
+            What `count` gave.
+        max_vocab, min_freq : int
+            See `grow`.
+
+        Returns
+        -------
+        Tokenizer
+        """
         known = self.vocab
-        counts = self._count(texts)
         new = Counter({word: n for word, n in counts.items() if word not in known})
         words = most_frequent(new, max(max_vocab - len(known), 0), min_freq)
         return self._with_vocab(Vocabulary([*known.tokens, *words])) if words else self
@@ -215,7 +249,17 @@ class Tokenizer(ABC):
         fitted._vocab = vocab
         return fitted
 
-    def _count(self, texts: Iterable[str]) -> Counter[str]:
+    def count(self, texts: Iterable[str]) -> Counter[str]:
+        """Count the words that a vocabulary is made of.
+
+        Parameters
+        ----------
+        texts : iterable of str
+
+        Returns
+        -------
+        Counter of str
+        """
         pieces = (piece for _, piece in clean_pieces(texts))
         counts = Counter(chain.from_iterable(map(self._split, pieces)))
         for token in SPECIAL_TOKENS:

@@ -70,13 +70,15 @@ class SubwordTokenizer(HuggingFaceTokenizer):
         super().__init__(vocab)
         self._merges = tuple(merges)
 
-    def fit(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> SubwordTokenizer:
+    def fit_counts(
+        self, counts: Counter[str], *, max_vocab: int, min_freq: int
+    ) -> SubwordTokenizer:
         """Learn a vocabulary: special tokens, characters, then pieces by frequency.
 
         Parameters
         ----------
-        texts : iterable of str
-            Read once.
+        counts : Counter of str
+            How often every word occurs.
         max_vocab : int
             Largest number of tokens. At most half of it are characters.
         min_freq : int
@@ -89,21 +91,18 @@ class SubwordTokenizer(HuggingFaceTokenizer):
 
         Raises
         ------
-        TypeError
-            If `texts` is a single str.
         ValueError
             If `max_vocab` leaves no room beside the special tokens.
         """
         self._check_room(max_vocab)
         room = max_vocab - len(SPECIAL_TOKENS)
-        words = self._count(texts)
         characters: Counter[str] = Counter()
-        for word, n in words.items():
+        for word, n in counts.items():
             for character in word:
                 characters[character] += n
         # The trainer would keep every character, or break ties between them at random.
         alphabet = set(most_frequent(characters, max(room // 2, 1), min_freq))
-        spelled = {word: n for word, n in words.items() if alphabet.issuperset(word)}
+        spelled = {word: n for word, n in counts.items() if alphabet.issuperset(word)}
         pieces, merges = _learn_merges(spelled, alphabet, room, min_freq)
         return type(self)(Vocabulary([*SPECIAL_TOKENS, *pieces]), merges)
 

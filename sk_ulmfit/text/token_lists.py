@@ -15,7 +15,8 @@ class TokenLists:
 
     Parameters
     ----------
-    ids : ndarray of shape (n_tokens,), int32
+    ids : ndarray of shape (n_tokens,), an integer type
+        May be a memory map.
     offsets : ndarray of shape (n_documents + 1,), int64
         Document ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
     """
@@ -33,6 +34,11 @@ class TokenLists:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where every document begins in `ids`."""
+        return self.offsets[:-1]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -72,3 +78,21 @@ class TokenLists:
     def __getstate__(self) -> dict[str, Any]:
         # Views (of a slice, of a memory map) would drag their whole base along.
         return {"ids": np.ascontiguousarray(self.ids), "offsets": np.asarray(self.offsets)}
+
+
+class Selection:
+    """Some of the documents, without a copy of them: what a stream of text is read from.
+
+    Parameters
+    ----------
+    documents : TokenLists
+    indices : ndarray of int
+    """
+
+    def __init__(self, documents: TokenLists, indices: np.ndarray):
+        self.ids = documents.ids
+        self.starts = documents.starts[indices]
+        self.lengths = documents.lengths[indices]
+
+    def __len__(self) -> int:
+        return len(self.starts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from numbers import Number, Real
 from typing import Any, NoReturn
 
@@ -51,6 +51,31 @@ def check_texts(X: Iterable[str], *, name: str = "X") -> list[str]:
         if type(item) is not str:
             items[i] = _text(item, f"{name}[{i}]")
     return items
+
+
+def is_stream(X: Any) -> bool:
+    """Tell whether `X` is an iterable of which nobody knows how long it is.
+
+    Such are generators, and objects that read a corpus from somewhere.
+    """
+    _refuse_what_is_no_column(X, "X")
+    return isinstance(X, Iterable) and not hasattr(type(X), "__len__")
+
+
+class CheckedTexts:
+    """The texts of an iterable, each checked when it is read.
+
+    Parameters
+    ----------
+    X : iterable of str
+    """
+
+    def __init__(self, X: Iterable[str]):
+        self.X = X
+
+    def __iter__(self) -> Iterator[str]:
+        for i, item in enumerate(self.X):
+            yield item if type(item) is str else _text(item, f"X[{i}]")
 
 
 def _refuse_what_is_no_column(X: Any, name: str) -> None:
