@@ -44,6 +44,11 @@ class EncoderSizes:
         n_out = self.emb_size if layer == self.n_layers - 1 else self.hidden_size
         return n_in, n_out
 
+    @property
+    def widths(self) -> list[int]:
+        """Output sizes of the embedding and of every layer."""
+        return [self.emb_size, *(self.of_layer(layer)[1] for layer in range(self.n_layers))]
+
 
 class LSTMLayer(nn.Module):
     """One LSTM layer whose recurrent weights can be replaced for a pass (DropConnect).
@@ -91,6 +96,9 @@ class AWDLSTM(nn.Module):
         self.dropouts = dropouts or Dropouts()
         # Draws dropout masks; whoever trains sets it. None means torch's global state.
         self.generator: torch.Generator | None = None
+        # Which part of a batch's rows this network sees, as (number, of how many), where several
+        # processes train: masks are drawn for all rows and cut to these.
+        self.share = (0, 1)
         self.embedding = nn.Parameter(torch.empty(sizes.vocab_size, sizes.emb_size))
         # (torch's own annotation of a ModuleList does not tell what is in it)
         self.layers: Sequence[LSTMLayer] = nn.ModuleList(  # type: ignore[assignment]
@@ -123,6 +131,9 @@ class AWDLSTM(nn.Module):
         def mask(shape: tuple[int, ...], probability: float) -> Tensor | None:
             return draw_mask(shape, probability, like, self.generator) if probability else None
 
+        def row_mask(size: int, probability: float) -> Tensor | None:
+            return self.draw_row_mask(batch_size, size, probability) if probability else None
+
         recurrent = []
         for layer in self.layers:
             weight_mask = mask(tuple(layer.weight_hh.shape), p.weight)
@@ -131,18 +142,24 @@ class AWDLSTM(nn.Module):
             )
         return DropoutMasks(
             words=mask((self.sizes.vocab_size, 1), p.embed),
-            inputs=mask((1, batch_size, self.sizes.emb_size), p.input),
-            hiddens=[
-                mask((1, batch_size, layer.hidden_size), p.hidden) for layer in self.layers[:-1]
-            ],
+            inputs=row_mask(self.sizes.emb_size, p.input),
+            hiddens=[row_mask(layer.hidden_size, p.hidden) for layer in self.layers[:-1]],
             recurrent=recurrent,
         )
+
+    def draw_row_mask(self, n_rows: int, size: int, probability: float) -> Tensor:
+        """Draw a mask of shape (1, n_rows, size) that stays the same over all time steps."""
+        index, count = self.share
+        shape = (1, n_rows * count, size)
+        mask = draw_mask(shape, probability, self.embedding, self.generator)
+        return mask[:, index * n_rows : (index + 1) * n_rows]
 
     def forward(
         self,
         ids: Tensor,
         state: EncoderState | None = None,
         masks: DropoutMasks | None = None,
+        every_layer: bool = False,
     ) -> tuple[Tensor, EncoderState]:
         """Encode a chunk of text.
 
@@ -155,11 +172,14 @@ class AWDLSTM(nn.Module):
             is cut to its first rows: documents that have ended leave the batch at its end.
         masks : DropoutMasks, optional
             In training, drawn anew if None. Ignored in evaluation.
+        every_layer : bool, default=False
+            Return the outputs of the embedding and of all layers.
 
         Returns
         -------
-        hidden : Tensor of shape (time, batch, emb_size)
-            Output of the last layer, before any output dropout.
+        hidden : Tensor of shape (time, batch, emb_size), or (time, batch, sum of widths)
+            Output of the last layer, before any output dropout; or the outputs of all, one
+            behind the other.
         state : EncoderState
         """
         n_rows = ids.shape[1]
@@ -175,6 +195,7 @@ class AWDLSTM(nn.Module):
                 x = x * F.embedding(ids, masks.words)
             if masks.inputs is not None:
                 x = x * masks.inputs[:, :n_rows]
+        outputs = [x]
         new_state: EncoderState = []
         for i, layer in enumerate(self.layers):
             h, c = (part[:, :n_rows].contiguous() for part in state[i])
@@ -184,7 +205,8 @@ class AWDLSTM(nn.Module):
             if masks is not None and i < len(self.layers) - 1:
                 hidden_mask = masks.hiddens[i]
                 x = x if hidden_mask is None else x * hidden_mask[:, :n_rows]
-        return x, new_state
+            outputs.append(x)
+        return (torch.cat(outputs, dim=2) if every_layer else x), new_state
 
 
 def detach(state: EncoderState) -> EncoderState:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .awd_lstm import AWDLSTM, EncoderSizes, EncoderState
-from .dropout import Dropouts, draw_mask
+from .dropout import Dropouts
 
 
 class LanguageModelOutput(NamedTuple):
@@ -51,13 +51,9 @@ class LanguageModel(nn.Module):
         hidden, state = self.encoder(ids, state)
         dropped = hidden
         if self.training and self.encoder.dropouts.output:
-            mask = draw_mask(
-                (1, *hidden.shape[1:]),
-                self.encoder.dropouts.output,
-                hidden,
-                self.encoder.generator,
-            )
-            dropped = hidden * mask
+            n_rows, size = hidden.shape[1:]
+            mask = self.encoder.draw_row_mask(n_rows, size, self.encoder.dropouts.output)
+            dropped = hidden * mask.to(hidden.dtype)
         return LanguageModelOutput(hidden, dropped, self.encoder.embedding, self.bias, state)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..text.token_lists import TokenLists
+from ..text.token_lists import Selection, TokenLists
+from .distributed import Share
 
 
 class TextStream(Dataset):
@@ -17,7 +18,8 @@ class TextStream(Dataset):
 
     Parameters
     ----------
-    documents : TokenLists
+    documents : TokenLists or Selection
+        Its ids may be a memory map: only what a batch needs is read.
     eos_id : int
         What a document's end is told by: the token that every document begins with. The stream
         ends with one, so that the last document's end is predicted too.
@@ -29,7 +31,7 @@ class TextStream(Dataset):
 
     def __init__(
         self,
-        documents: TokenLists,
+        documents: TokenLists | Selection,
         *,
         eos_id: int,
         backward: bool = False,
@@ -41,15 +43,46 @@ class TextStream(Dataset):
         self.rng = rng
 
     def __len__(self) -> int:
-        return len(self.documents.ids)  # as many tokens are predicted
+        return int(self.documents.lengths.sum())  # as many tokens are predicted
 
-    def read(self) -> np.ndarray:
-        """The stream of one epoch: one token more than there are predictions."""
-        documents = self.documents
-        if self.rng is not None:
-            documents = documents.take(self.rng.permutation(len(documents)))
-        stream = np.append(documents.ids, self.eos_id)
-        return stream[::-1].copy() if self.backward else stream
+    def read(self) -> StreamReader:
+        """Draw the order of the documents for an epoch, and open the stream."""
+        n = len(self.documents)
+        order = np.arange(n) if self.rng is None else self.rng.permutation(n)
+        return StreamReader(self.documents, order, self.eos_id, self.backward)
+
+
+class StreamReader:
+    """Tokens of a text stream by their position: one more than there are predictions.
+
+    Parameters
+    ----------
+    documents : TokenLists or Selection
+    order : ndarray of shape (n_documents,)
+        In which the documents follow one another.
+    eos_id : int
+    backward : bool
+    """
+
+    def __init__(
+        self, documents: TokenLists | Selection, order: np.ndarray, eos_id: int, backward: bool
+    ):
+        self.ids = documents.ids
+        self.eos_id = eos_id
+        self.backward = backward
+        starts = np.r_[0, np.cumsum(documents.lengths[order])]  # of documents in the stream
+        self.ends = starts[1:]
+        self.shifts = documents.starts[order] - starts[:-1]  # from the stream to the ids
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        last = self.ends[-1]
+        if self.backward:
+            positions = last - positions
+        inside = np.minimum(positions, last - 1)
+        document = np.searchsorted(self.ends, inside, side="right")
+        tokens = self.ids[inside + self.shifts[document]].astype(np.int64)
+        tokens[positions == last] = self.eos_id
+        return tokens
 
 
 class BPTTBatches:
@@ -65,27 +98,49 @@ class BPTTBatches:
         Number of parts; fewer where the stream is too short to fill them.
     bptt : int
         Number of time steps in a chunk.
+    share : Share
+        The parts that are read by this process, if there are several.
+
+    Attributes
+    ----------
+    first_batch : int, default=0
+        Where the next pass begins.
     """
 
-    def __init__(self, dataset: TextStream, batch_size: int, bptt: int):
+    first_batch = 0
+
+    def __init__(
+        self,
+        dataset: TextStream,
+        batch_size: int,
+        bptt: int,
+        share: Share = Share(),  # noqa: B008
+    ):
         self.dataset = dataset
+        self.share = share
+        n_tokens = len(dataset)
         # Parts shorter than a chunk would make a batch of one step each from a small text.
-        self.n_parts = max(1, min(batch_size, len(dataset) // bptt))
+        n_parts = max(1, min(batch_size, n_tokens // bptt))
+        if n_parts < share.count:
+            raise ValueError(
+                f"{share.count} processes cannot share a batch of {n_parts} parts of text: raise "
+                "batch_size, train on more text, or start fewer processes."
+            )
+        self.n_parts = n_parts - n_parts % share.count
         self.bptt = bptt
-        self.part_length = len(dataset) // self.n_parts
+        self.part_length = n_tokens // self.n_parts
 
     def __len__(self) -> int:
         return -(-self.part_length // self.bptt)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        stream = torch.from_numpy(self.dataset.read().astype(np.int64))
-        used = self.n_parts * self.part_length
-        inputs = stream[:used].view(self.n_parts, -1).t().contiguous()
-        targets = stream[1 : used + 1].view(self.n_parts, -1).t().contiguous()
-        for start in range(0, self.part_length, self.bptt):
-            stop = start + self.bptt
+        stream = self.dataset.read()
+        parts = self.part_length * np.arange(self.n_parts)[self.share.rows(self.n_parts)]
+        for start in range(self.first_batch * self.bptt, self.part_length, self.bptt):
+            stop = min(start + self.bptt, self.part_length)
             # Time first, and skorch weighs an epoch's losses by the first length: time steps.
-            yield inputs[start:stop], targets[start:stop]
+            tokens = torch.from_numpy(stream[np.arange(start, stop + 1)[:, None] + parts])
+            yield tokens[:-1], tokens[1:]
 
 
 class LabelledDocuments(Dataset):

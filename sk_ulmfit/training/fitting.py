@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from torch.utils.data import Dataset
 from ..callbacks import DiscriminativeLR, GradualUnfreezing, ScheduledLR
 from ..modules import LanguageModel, TextClassifier
 from .batching import BPTTBatches, LabelledDocuments, LengthBatches, TextStream
+from .checkpoints import Checkpoints
 from .devices import seeded_generator
+from .distributed import own_share
 from .losses import ClassificationLoss, LanguageModelLoss
 from .nets import ClassifierNet, LanguageModelNet, ULMFiTNet
 from .progress import ProgressBar
@@ -41,31 +44,64 @@ class TrainingOptions:
     seed: int
     verbose: int
     label: str = ""  # of the progress bar
+    softmax_samples: int | None = None  # None: the whole softmax
+    checkpoints: Path | None = None  # directory for the state of an unfinished training
+    checkpoint_minutes: float = 10.0
     callbacks: Sequence[Any] = field(default_factory=tuple)
 
 
 def train_language_model(
-    module: LanguageModel, train: TextStream, valid: TextStream | None, options: TrainingOptions
+    module: LanguageModel,
+    train: TextStream,
+    valid: TextStream | None,
+    options: TrainingOptions,
+    regularisation: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Train `module` in place (stages 1 and 2).
+
+    Among processes that torchrun started, each computes its share of every batch.
+
+    Parameters
+    ----------
+    module : LanguageModel
+    train, valid : TextStream
+    options : TrainingOptions
+    regularisation : float, default=1.0
+        Multiplier of AR and TAR.
 
     Returns
     -------
     list of dict
         One an epoch: losses, learning rates.
     """
+    share = own_share()
+    module.encoder.share = (share.index, share.count)
+    callbacks: list[Callback] = [GradientNormClipping(0.3)]
+    if options.checkpoints is not None:
+        file = options.checkpoints / ("backward.pt" if train.backward else "forward.pt")
+        checkpoints = Checkpoints(file, options.checkpoint_minutes, share)
+        if (finished := checkpoints.finished()) is not None:
+            module.load_state_dict(finished["module"])
+            return _without_timings(finished["history"])
+        callbacks.append(checkpoints)
     n_layers = len(module.encoder.layers)
     # The embedding is the softmax too, so it is the top of a language model.
-    groups = [f"encoder.layers.{layer}.*" for layer in range(n_layers)]
+    groups = [f"*encoder.layers.{layer}.*" for layer in range(n_layers)]
+    common = _common(module, valid, options, *callbacks, unit="tok")
     net = LanguageModelNet(
         module,
+        share=share,
         criterion=LanguageModelLoss,
+        criterion__regularisation=regularisation,
+        criterion__n_samples=options.softmax_samples,
+        criterion__generator=module.encoder.generator,
         optimizer__param_groups=[(pattern, {}) for pattern in groups],
         iterator_train=BPTTBatches,
         iterator_train__bptt=options.bptt,
+        iterator_train__share=share,
         iterator_valid=BPTTBatches,
         iterator_valid__bptt=options.bptt,
-        **_common(module, valid, options, GradientNormClipping(0.3)),
+        **common,
     )
     return _run(net, train)
 
@@ -108,11 +144,12 @@ def _common(
     valid: Dataset | None,
     options: TrainingOptions,
     *callbacks: Callback,
+    unit: str = "doc",
 ) -> dict[str, Any]:
     """Arguments that both nets share."""
     module.encoder.generator = seeded_generator(options.seed, options.device)
     schedule = ScheduledLR(options.schedule, options.cut_frac, options.lr_ratio)
-    every: list[Any] = [DiscriminativeLR(options.lr_decay), schedule, *callbacks]
+    every: list[Any] = [DiscriminativeLR(options.lr_decay), schedule]
     if options.patience is not None:
         stopping = EarlyStopping(
             monitor="valid_loss" if valid is not None else "train_loss",
@@ -121,8 +158,9 @@ def _common(
             sink=noop,
         )
         every.append(stopping)
-    if options.verbose:
-        every.append(ProgressBar(options.label))
+    every.extend(callbacks)  # behind early stopping, whose state a checkpoint sets
+    if options.verbose and own_share().is_first:
+        every.append(ProgressBar(options.label, unit))
     # skorch sets attributes of the callbacks it is given: the user's own stay as they are.
     every.extend(copy.deepcopy(list(options.callbacks)))
     return {
@@ -144,14 +182,18 @@ def _common(
 
 def _run(net: ULMFiTNet, train: Dataset) -> list[dict[str, Any]]:
     net.fit(train, y=None)
-    history = [
-        {name: value for name, value in epoch.items() if name not in ("batches", "dur")}
-        for epoch in net.history.to_list()
-        if "train_loss" in epoch  # not one that was interrupted
-    ]
+    history = _without_timings(net.history.to_list())
     if net.interrupt_ is not None:
         raise TrainingInterrupted(history) from net.interrupt_
     return history
+
+
+def _without_timings(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in epoch.items() if name not in ("batches", "dur")}
+        for epoch in epochs
+        if "train_loss" in epoch  # not one that was interrupted
+    ]
 
 
 class TrainingInterrupted(KeyboardInterrupt):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,22 +22,46 @@ class LanguageModelLoss(nn.Module):
     tar_beta : float
         Weight of TAR: the squared differences of its outputs in neighbouring time steps, before
         dropout.
+    regularisation : float
+        Multiplier of both.
+    n_samples : int or None
+        Train with a sampled softmax of that many draws; None: with the whole one.
+    generator : torch.Generator or None
+        Draws the samples.
+
+    Attributes
+    ----------
+    last_nll : Tensor
+        Cross entropy of the last training batch, without the regularisers.
 
     References
     ----------
     Merity, Keskar and Socher (2018), sections 3.5 and 4.
     """
 
-    def __init__(self, ar_alpha: float = 2.0, tar_beta: float = 1.0):
+    def __init__(
+        self,
+        ar_alpha: float = 2.0,
+        tar_beta: float = 1.0,
+        regularisation: float = 1.0,
+        n_samples: int | None = None,
+        generator: torch.Generator | None = None,
+    ):
         super().__init__()
-        self.ar_alpha = ar_alpha
-        self.tar_beta = tar_beta
+        self.ar_alpha = ar_alpha * regularisation
+        self.tar_beta = tar_beta * regularisation
+        self.n_samples = n_samples
+        self.generator = generator
 
     def forward(self, output: LanguageModelOutput, targets: Tensor) -> Tensor:
         """Mean loss over `targets` of shape (time, batch)."""
-        loss = next_token_loss(output, targets)
         if not self.training:
-            return loss
+            return next_token_loss(output, targets)
+        if self.n_samples is None:
+            loss = next_token_loss(output, targets)
+        else:
+            loss = sampled_next_token_loss(output, targets, self.n_samples, self.generator)
+        self.last_nll = loss.detach()
         if self.ar_alpha:
             loss = loss + self.ar_alpha * full_precision(output.dropped).square().mean()
         if self.tar_beta and len(output.hidden) > 1:
@@ -48,6 +74,57 @@ def next_token_loss(output: LanguageModelOutput, targets: Tensor) -> Tensor:
     """Cross entropy of the tied softmax, without regularisers."""
     logits = F.linear(output.dropped.flatten(0, 1), output.softmax_weight, output.softmax_bias)
     return F.cross_entropy(logits, targets.flatten())
+
+
+# The words of a sampled softmax are filled up to a multiple of this.
+_ROWS = 512
+
+
+def sampled_next_token_loss(
+    output: LanguageModelOutput,
+    targets: Tensor,
+    n_samples: int,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Cross entropy against words that are drawn once for the whole batch.
+
+    Frequent words are drawn more often: with a probability that falls with the word's place in
+    the vocabulary as in a Zipf distribution. Every score is corrected by how often its word was
+    expected to be drawn, so that what is learned are the scores of the whole softmax [1]_.
+
+    References
+    ----------
+    .. [1] S. Jean, K. Cho, R. Memisevic and Y. Bengio, "On Using Very Large Target Vocabulary for
+       Neural Machine Translation", ACL 2015.
+    """
+    weight, bias = output.softmax_weight, output.softmax_bias
+    hidden = output.dropped.flatten(0, 1)
+    targets = targets.flatten()
+    log_size = math.log(len(weight) + 1)
+    uniform = torch.rand(n_samples, device=weight.device, generator=generator, dtype=torch.float64)
+    # The inverse of the distribution function log(1 + place) / log(1 + size); float64, or the
+    # last words of a large vocabulary would share their draws.
+    drawn = (uniform * log_size).exp().long().sub_(1).clamp_(0, len(weight) - 1).unique()
+
+    def log_expected(words: Tensor) -> Tensor:
+        probability = ((words + 2.0) / (words + 1.0)).log() / log_size
+        return torch.log(-torch.expm1(n_samples * torch.log1p(-probability)))
+
+    # Matrices of a few different sizes only: oneDNN compiles and keeps code for every one.
+    filling = -len(drawn) % _ROWS
+    rows = F.pad(drawn, (0, filling))
+    scores = F.linear(hidden, weight[rows], bias[rows])
+    scores = full_precision(scores) - F.pad(log_expected(drawn), (0, filling), value=torch.inf)
+    # A target that was drawn too is counted once.
+    column = torch.full((len(weight),), -1, device=weight.device)
+    column[drawn] = torch.arange(len(drawn), device=weight.device)
+    column = column[targets]
+    twice = (column >= 0).nonzero().squeeze(1)
+    scores[twice, column[twice]] = -torch.inf
+    wanted = (full_precision(hidden) * weight[targets]).sum(1) + bias[targets]
+    wanted = wanted - log_expected(targets)
+    others = scores.logsumexp(1)
+    return (torch.logaddexp(wanted, others) - wanted).mean()
 
 
 class ClassificationLoss(nn.Module):

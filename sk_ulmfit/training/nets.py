@@ -8,10 +8,12 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from ..modules import EncoderState, LanguageModelOutput
 from ..modules.awd_lstm import detach
 from .devices import mixed_precision
+from .distributed import Share
 
 
 class ULMFiTNet(NeuralNet):
@@ -68,14 +70,68 @@ class ULMFiTNet(NeuralNet):
 
 
 class LanguageModelNet(ULMFiTNet):
-    """Trains a `LanguageModel` on BPTT batches, its state carried from batch to batch."""
+    """Trains a `LanguageModel` on BPTT batches, its state carried from batch to batch.
+
+    Parameters
+    ----------
+    share : Share, default=Share()
+        This process's place among several that train the model together.
+    **kwargs
+        Of `ULMFiTNet`.
+
+    Attributes
+    ----------
+    state_ : EncoderState or None
+        What the batch before ended with.
+    first_batch_ : int
+        Where the next epoch begins; above 0 after a checkpoint was taken up.
+    epoch_begins_with_ : dict
+        State of the random generator that shuffles, before it drew the epoch's order.
+    """
 
     state_: EncoderState | None = None
+    first_batch_ = 0
+    epoch_begins_with_: Any = None
 
-    def run_single_epoch(self, *args: Any, **kwargs: Any) -> None:
-        self.state_ = None
-        super().run_single_epoch(*args, **kwargs)
-        self.state_ = None
+    def __init__(self, *args: Any, share: Share = Share(), **kwargs: Any):  # noqa: B008
+        super().__init__(*args, **kwargs)
+        self.share = share
+
+    @property
+    def generator(self) -> torch.Generator:
+        """What draws the dropout masks."""
+        generator: torch.Generator = self.module.encoder.generator
+        return generator
+
+    def initialize_module(self) -> LanguageModelNet:
+        super().initialize_module()
+        if self.share.count > 1:
+            module: torch.nn.Module = self.module_  # type: ignore[has-type]
+            self.module_ = DistributedDataParallel(module.to(self.device))
+        return self
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kw: Any) -> ULMFiTNet:
+        # History has epochs in it if a checkpoint was taken up.
+        return super().fit_loop(X, y, epochs=self.max_epochs - len(self.history), **kw)
+
+    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
+        if not training or iterator is None:
+            self.state_ = None
+            super().run_single_epoch(iterator, training, *args, **kwargs)
+            return
+        random = iterator.dataset.rng.bit_generator
+        if self.first_batch_:
+            random.state = self.epoch_begins_with_
+        else:
+            self.epoch_begins_with_ = random.state
+            self.state_ = None
+        iterator.first_batch, self.first_batch_ = self.first_batch_, 0
+        super().run_single_epoch(iterator, training, *args, **kwargs)
+        self.history.record("train_batch_count", len(self.history[-1]["batches"]))
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        step: dict[str, Any] = super().train_step(batch, **fit_params)
+        return {**step, "loss": self.share.mean(step["loss"])}
 
     def infer(self, x: Tensor, **fit_params: Any) -> LanguageModelOutput:
         output: LanguageModelOutput = super().infer(x, state=self.state_)

@@ -2,45 +2,90 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import torch
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
 
 class ProgressBar(Callback):
-    """Show steps, epoch and losses, with the time left.
+    """Show how much has been trained, how fast, and the time left.
+
+    A language model's bar counts tokens and shows the perplexity, which is a mean over about the
+    last hundred batches. A classifier's counts documents.
 
     Parameters
     ----------
     label : str
         What is being trained.
+    unit : {"tok", "doc"}
+        What is counted.
     """
 
-    def __init__(self, label: str = ""):
+    def __init__(self, label: str = "", unit: str = "doc"):
         self.label = label
+        self.unit = unit
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.bar_: Any = None
+        self.mean_nll_: Any = None
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         if self.bar_ is None:
-            steps = len(net.get_iterator(dataset_train, training=True))
+            size = len(dataset_train)
+            # Done before, if a checkpoint was taken up.
+            epochs = float(len(net.history) - 1)
+            if batches := getattr(net, "first_batch_", 0):
+                epochs += batches / len(net.get_iterator(dataset_train, training=True))
             self.bar_ = tqdm(
-                total=steps * net.max_epochs, desc=self.label, unit="batch", mininterval=0.5
+                total=size * net.max_epochs,
+                initial=round(size * epochs),
+                desc=self.label,
+                unit=self.unit,
+                unit_scale=True,
+                mininterval=0.5,
             )
 
-    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        if training:
-            self.bar_.update()
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        if not training:
+            return
+        inputs, targets = batch
+        if self.unit == "tok":
+            self._follow(net.criterion_.last_nll)
+            self.bar_.update(inputs.numel() * net.share.count)
+        else:
+            self.bar_.update(len(targets[0]))
+        # Reading a number off a GPU waits for it: only when the bar has just been drawn.
+        if self.mean_nll_ is not None and self.bar_.n == self.bar_.last_print_n:
+            self.bar_.set_postfix(**self._state(net), refresh=False)
+
+    def _state(self, net: Any) -> dict[str, str]:
+        state = {"epoch": f"{len(net.history)}/{net.max_epochs}"}
+        if self.mean_nll_ is not None:
+            state["perplexity"] = _perplexity(float(self.mean_nll_))
+        return state
+
+    def _follow(self, nll: torch.Tensor) -> None:
+        self.mean_nll_ = nll if self.mean_nll_ is None else self.mean_nll_ * 0.99 + nll * 0.01
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        last = net.history[-1]
-        losses = {
-            name: f"{last[name]:.3f}" for name in ("train_loss", "valid_loss") if name in last
-        }
-        self.bar_.set_postfix(epoch=f"{last['epoch']}/{net.max_epochs}", **losses)
+        last, state = net.history[-1], self._state(net)
+        if self.unit == "tok":
+            if "valid_loss" in last:
+                state["valid_perplexity"] = _perplexity(last["valid_loss"])
+        else:
+            losses = ("train_loss", "valid_loss")
+            state.update({name: f"{last[name]:.3f}" for name in losses if name in last})
+        self.bar_.set_postfix(**state)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.bar_ is not None:
             self.bar_.close()
+
+
+def _perplexity(nll: float) -> str:
+    return f"{math.exp(min(nll, 50.0)):.1f}"

@@ -11,7 +11,7 @@ import numpy as np
 from ..modules import AWD_LM_DROPOUTS, LanguageModel, TextClassifier
 from ..pretrained import TrainedLanguageModel
 from ..pretrained.trained import Weights, to_arrays
-from ..text.token_lists import TokenLists
+from ..text.token_lists import Selection, TokenLists
 from .batching import LabelledDocuments, TextStream
 from .fitting import TrainingInterrupted, TrainingOptions, train_classifier, train_language_model
 
@@ -24,8 +24,8 @@ Outcome = tuple[dict[str, Weights], list[dict[str, Any]], TrainingInterrupted | 
 
 def language_model_stage(
     start: TrainedLanguageModel,
-    train: TokenLists,
-    valid: TokenLists | None,
+    train: TokenLists | Selection,
+    valid: TokenLists | Selection | None,
     options: TrainingOptions,
     dropout_mult: float,
 ) -> Outcome:
@@ -35,7 +35,7 @@ def language_model_stage(
     ----------
     start : TrainedLanguageModel
         Vocabulary and weights to begin with.
-    train, valid : TokenLists
+    train, valid : TokenLists or Selection
     options : TrainingOptions
     dropout_mult : float
     """
@@ -50,7 +50,7 @@ def language_model_stage(
         held_out = None
         if valid is not None:
             held_out = TextStream(valid, eos_id=eos_id, backward=backward)
-        return train_language_model(module, stream, held_out, options)
+        return train_language_model(module, stream, held_out, options, dropout_mult)
 
     modules = {name: start.module(name, dropouts) for name in start.directions}
     return _each_direction(modules, train_one, options, "language model")

@@ -1,0 +1,226 @@
+"""Checkpoints: a training that was killed goes on, and ends as if it had not been."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
+from torch import Tensor
+
+from ..callbacks import ScheduledLR
+from ..persistence import plain
+from ..text.corpus import write_whole
+from .distributed import Share
+
+# What early stopping keeps from epoch to epoch, beside the best weights.
+_STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_")
+
+
+class Checkpoints(Callback):
+    """Write the whole state of a language model's training to a file from time to time.
+
+    The state is that of weights, optimizer, random generators, schedule and early stopping, the
+    place in the stream and what the network carries along there. A file is written beside its
+    place and renamed: there is always a whole one.
+
+    Parameters
+    ----------
+    file : Path
+    minutes : float
+        Time between two checkpoints. 0 writes one after every batch.
+    share : Share
+        Only the first of several processes writes.
+
+    Notes
+    -----
+    The state of callbacks of the user's own is not kept.
+    """
+
+    def __init__(self, file: Path, minutes: float, share: Share):
+        self.file = file
+        self.minutes = minutes
+        self.share = share
+
+    def finished(self) -> dict[str, Any] | None:
+        """The end of a training that was completed: its ``"history"`` and ``"module"``."""
+        if not self.file.is_file():
+            return None
+        saved = self._read(torch.device("cpu"))
+        if not saved["finished"]:
+            return None
+        return {"history": json.loads(saved["history"]), "module": saved["module"]}
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.written_ = time.monotonic()
+        self.batches_: list[list[float]] = []
+        if self.file.is_file():
+            self._take_up(net, self._read(torch.device(net.device)))
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+        for loss, size in self.batches_:
+            net.history.new_batch()
+            net.history.record_batch("train_loss", loss)
+            net.history.record_batch("train_batch_size", int(size))
+        self.batches_ = []
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        if not training:
+            return
+        due = time.monotonic() - self.written_ >= 60 * self.minutes
+        if self.share.agreed(due):
+            self._write(self._unfinished(net))
+            self.written_ = time.monotonic()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        if net.interrupt_ is None:
+            self._write(
+                {
+                    "finished": True,
+                    "history": json.dumps(_epochs(net), default=plain),
+                    "module": _unwrapped(net.module_.state_dict()),
+                }
+            )
+
+    def _unfinished(self, net: Any) -> dict[str, Any]:
+        batches = [
+            [row["train_loss"], row["train_batch_size"]] for row in net.history[-1]["batches"]
+        ]
+        stopping = _callback(net, EarlyStopping)
+        return {
+            "finished": False,
+            "module": _unwrapped(net.module_.state_dict()),
+            "optimizer": net.optimizer_.state_dict(),
+            "generator": net.generator.get_state(),
+            "shuffle": json.dumps(net.epoch_begins_with_),
+            "step": _callback(net, ScheduledLR).step_,
+            "history": json.dumps(_epochs(net)[:-1], default=plain),
+            "batches": torch.tensor(batches, dtype=torch.float64),
+            "carried": [[self.share.joined(part, dim=1) for part in layer] for layer in net.state_],
+            "best_scores": {
+                name: float(callback.best_score_)
+                for name, callback in net.callbacks_
+                if isinstance(callback, PassthroughScoring)
+            },
+            "stopping": json.dumps(
+                stopping and {name: getattr(stopping, name) for name in _STOPPING}, default=plain
+            ),
+            "best": stopping and _unwrapped(stopping.best_model_weights_ or {}),
+        }
+
+    def _take_up(self, net: Any, saved: dict[str, Any]) -> None:
+        prefix = "module." if self.share.count > 1 else ""
+
+        def wrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {prefix + name: tensor for name, tensor in weights.items()}
+
+        net.module_.load_state_dict(wrapped(saved["module"]))
+        net.optimizer_.load_state_dict(saved["optimizer"])
+        generator = saved["generator"].cpu()
+        if generator.shape == net.generator.get_state().shape:
+            net.generator.set_state(generator)
+        # else: from another kind of device, whose random numbers cannot be had here
+        net.epoch_begins_with_ = json.loads(saved["shuffle"])
+        _callback(net, ScheduledLR).step_ = saved["step"]
+        for epoch in json.loads(saved["history"]):
+            net.history.new_epoch()
+            for name, value in epoch.items():
+                net.history.record(name, value)
+        self.batches_ = saved["batches"].tolist()
+        net.first_batch_ = len(self.batches_)
+        net.state_ = [
+            tuple(part[:, self.share.rows(part.shape[1])].contiguous() for part in layer)
+            for layer in saved["carried"]
+        ]
+        for name, callback in net.callbacks_:
+            if name in saved["best_scores"]:
+                callback.best_score_ = saved["best_scores"][name]
+        stopping = _callback(net, EarlyStopping)
+        if stopping is not None:
+            for name, value in json.loads(saved["stopping"]).items():
+                setattr(stopping, name, value)
+            stopping.best_model_weights_ = wrapped(saved["best"]) or None
+
+    def _write(self, state: dict[str, Any]) -> None:
+        if not self.share.is_first:
+            return
+        beside = self.file.with_name(f"{self.file.name}.new")
+        with beside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, self.file)
+
+    def _read(self, device: torch.device) -> dict[str, Any]:
+        try:
+            saved: dict[str, Any] = torch.load(self.file, map_location=device, weights_only=True)
+        except Exception as error:
+            raise ValueError(
+                f"The checkpoint {self.file} cannot be read: delete it to train from the "
+                f"beginning ({error})."
+            ) from error
+        return saved
+
+
+def claim_directory(
+    directory: Path, description: dict[str, Any], seeds: Sequence[int]
+) -> Sequence[int]:
+    """Make a directory that of one training, or find that it is so already.
+
+    Parameters
+    ----------
+    directory : Path
+    description : dict
+        JSON-able; what the result of the training depends on.
+    seeds : sequence of int
+        For a training that begins.
+
+    Returns
+    -------
+    sequence of int
+        Seeds of the training that the directory is of.
+
+    Raises
+    ------
+    ValueError
+        If it is of another training.
+    """
+    file = directory / "training.json"
+    described = json.loads(json.dumps(description, default=plain))
+    if not file.is_file():
+        write_whole(file, json.dumps({"seeds": seeds, **described}, indent=1))
+        return seeds
+    earlier = json.loads(file.read_text(encoding="utf-8"))
+    found: Sequence[int] = earlier.pop("seeds")
+    names = {*described, *earlier}
+    differing = sorted(name for name in names if described.get(name) != earlier.get(name))
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"checkpoint_dir {str(directory)!r} holds a training with other "
+            f"{', '.join(differing)} ({name}: {earlier.get(name)!r:.80}, now "
+            f"{described.get(name)!r:.80}). Delete it or choose another one to begin afresh, or "
+            "call fit as before to go on."
+        )
+    return found
+
+
+def _callback(net: Any, kind: type) -> Any:
+    return next((callback for _, callback in net.callbacks_ if isinstance(callback, kind)), None)
+
+
+def _epochs(net: Any) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in epoch.items() if name != "batches"}
+        for epoch in net.history.to_list()
+    ]
+
+
+def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that they have without `DistributedDataParallel`."""
+    return {name.removeprefix("module."): tensor for name, tensor in weights.items()}

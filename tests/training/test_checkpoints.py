@@ -1,0 +1,183 @@
+"""Trainings that are cut short at any point and go on from their directory."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from skorch.callbacks import Callback
+
+from sk_ulmfit import ULMFiTLanguageModel, load
+from sk_ulmfit.datasets import load_banking77
+
+TEXTS = list(load_banking77(subset="train").data[:400])
+SMALL = {
+    "pretrained": None,
+    "emb_size": 16,
+    "hidden_size": 32,
+    "bptt": 20,
+    "random_state": 0,
+    "max_epochs": 3,
+}
+
+
+class Cut(Exception):
+    """What stands for a power cut in this process."""
+
+
+class CutAfter(Callback):
+    """Break a training off after some batches."""
+
+    def __init__(self, n_batches):
+        self.n_batches = n_batches
+
+    def initialize(self):
+        self.seen_ = 0
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.seen_ += training
+        if self.seen_ == self.n_batches:
+            raise Cut
+
+
+def cut_after(n_batches, X, directory, **params):
+    with pytest.raises(Cut):
+        ULMFiTLanguageModel(
+            **{**SMALL, **params}, checkpoint_dir=directory, callbacks=[CutAfter(n_batches)]
+        ).fit(X)
+
+
+def same(one, other):
+    return one.trained_.fingerprint == other.trained_.fingerprint and one.history_ == other.history_
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"direction": "both"},
+        {"direction": "backward"},
+        {"early_stopping": True, "patience": 2, "lr": 0.05},
+        {"softmax_samples": 50},
+        {"schedule": "one_cycle", "tokenizer": "subword"},
+    ],
+    ids=lambda params: "-".join(params) or "default",
+)
+def test_a_training_cut_into_three_ends_like_one_in_a_piece(params, tmp_path):
+    whole = ULMFiTLanguageModel(**{**SMALL, **params}).fit(TEXTS)
+    directions = whole.trained_.directions
+    n_batches = sum(epoch["train_batch_count"] for epoch in whole.history_) // len(directions)
+    every = {**params, "checkpoint_minutes": 0}
+    # The first cut is inside of an epoch, the second one a batch into what is left.
+    cut_after(n_batches // 2 + 1, TEXTS, tmp_path, **every)
+    cut_after(2, TEXTS, tmp_path, **every)
+    if len(directions) == 2:  # of the first one fewer batches are left than these
+        cut_after(n_batches // 2 + 1, TEXTS, tmp_path, **every)
+        assert (tmp_path / "backward.pt").is_file()
+    going_on = ULMFiTLanguageModel(**{**SMALL, **params}, checkpoint_dir=tmp_path).fit(TEXTS)
+    assert same(going_on, whole)
+
+
+def test_what_comes_after_the_last_checkpoint_is_done_again(tmp_path):
+    whole = ULMFiTLanguageModel(**SMALL).fit(TEXTS)
+    cut_after(7, TEXTS, tmp_path, checkpoint_minutes=0)
+    cut_after(9, TEXTS, tmp_path, checkpoint_minutes=1e9)
+    assert same(ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS), whole)
+
+
+def test_progress_goes_on_where_it_was(tmp_path, capfd):
+    cut_after(8, TEXTS, tmp_path, checkpoint_minutes=0)
+    ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path, verbose=1).fit(TEXTS)
+    shown = capfd.readouterr().err
+    percents = [int(percent) for percent in re.findall(r"(\d+)%\|", shown)]
+    assert percents[0] > 10 and percents[-1] >= 98
+
+
+def test_fine_tuning_goes_on_too(tmp_path):
+    general = ULMFiTLanguageModel(**{**SMALL, "max_epochs": 1}).fit(TEXTS)
+    params = {**SMALL, "pretrained": general}
+    whole = ULMFiTLanguageModel(**params).fit(TEXTS[:200])
+    cut_after(5, TEXTS[:200], tmp_path, pretrained=general, checkpoint_minutes=0)
+    assert same(ULMFiTLanguageModel(**params, checkpoint_dir=tmp_path).fit(TEXTS[:200]), whole)
+
+
+def test_a_completed_training_is_not_done_again(tmp_path):
+    first = ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS)
+    again = ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path, callbacks=[CutAfter(1)])
+    assert same(again.fit(TEXTS), first)
+
+
+def test_without_a_seed_the_one_that_was_drawn_is_kept(tmp_path):
+    params = {"random_state": None, "checkpoint_minutes": 0}
+    cut_after(10, TEXTS, tmp_path, **params)
+    first = ULMFiTLanguageModel(**{**SMALL, **params}, checkpoint_dir=tmp_path).fit(TEXTS)
+    again = ULMFiTLanguageModel(**{**SMALL, **params}, checkpoint_dir=tmp_path).fit(TEXTS)
+    assert same(again, first)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"lr": 0.02}, "lr"), ({"hidden_size": 24}, "hidden_size"), ({"random_state": 1}, "random")],
+)
+def test_the_directory_of_another_training_is_refused(change, named, tmp_path):
+    cut_after(3, TEXTS, tmp_path, checkpoint_minutes=0)
+    with pytest.raises(ValueError, match=f"holds a training with other .*{named}"):
+        ULMFiTLanguageModel(**{**SMALL, **change}, checkpoint_dir=tmp_path).fit(TEXTS)
+
+
+def test_other_texts_are_refused(tmp_path):
+    cut_after(3, TEXTS, tmp_path, checkpoint_minutes=0)
+    with pytest.raises(ValueError, match="holds a training with other texts"):
+        ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS[1:])
+
+
+def test_a_damaged_checkpoint_says_which_file(tmp_path):
+    cut_after(3, TEXTS, tmp_path, checkpoint_minutes=0)
+    (tmp_path / "forward.pt").write_bytes(b"PK no checkpoint")
+    with pytest.raises(ValueError, match=r"forward\.pt cannot be read: delete it"):
+        ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from sk_ulmfit import ULMFiTLanguageModel
+directory = Path(sys.argv[1])
+ULMFiTLanguageModel(
+    None, emb_size=16, hidden_size=32, bptt=20, random_state=0, max_epochs=3,
+    checkpoint_dir=directory / "run", checkpoint_minutes=0,
+).fit(directory / "texts.txt").save(directory / "model")
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_completes_with_the_same_weights(tmp_path):
+    (tmp_path / "texts.txt").write_text("\n\n".join(TEXTS), encoding="utf-8")
+    whole = ULMFiTLanguageModel(**SMALL).fit(tmp_path / "texts.txt")
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    random = np.random.default_rng(0)
+    begin = time.monotonic()
+    subprocess.run(command, check=True)
+    lasts = time.monotonic() - begin
+    assert load(tmp_path / "model").trained_.fingerprint == whole.trained_.fingerprint
+    kills = 0
+    for _ in range(4):
+        subprocess.run(["rm", "-rf", str(tmp_path / "run"), str(tmp_path / "model")], check=True)
+        for _ in range(4):
+            process = subprocess.Popen(command)
+            try:
+                process.wait(lasts * random.uniform(0.3, 0.9))
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+                kills += 1
+        subprocess.run(command, check=True)
+        assert load(tmp_path / "model").trained_.fingerprint == whole.trained_.fingerprint
+    assert kills > 4
