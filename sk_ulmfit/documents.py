@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .modules import AWDLSTM, POOLINGS
+from .modules import AWDLSTM, pooled_size
 from .pretrained import TrainedLanguageModel
 from .text.token_lists import TokenLists
 
@@ -26,7 +26,7 @@ class EncodedDocuments:
         Ids of every document's tokens.
     language_model : TrainedLanguageModel
         Tokenizer, sizes and weights.
-    pooling : {"concat", "mean", "max", "last"}, default="concat"
+    pooling : {"concat", "mean", "max", "last", "concat-layers"}, default="concat"
         How an array of features is made of a document.
 
     See Also
@@ -54,7 +54,7 @@ class EncodedDocuments:
     def shape(self) -> tuple[int, int]:
         """Shape of the array of features that numpy gets."""
         lm = self.language_model
-        return len(self), len(lm.directions) * len(POOLINGS[self.pooling]) * lm.emb_size
+        return len(self), len(lm.directions) * pooled_size(self.pooling, lm.sizes)
 
     def __getitem__(self, key: Any) -> EncodedDocuments:
         # scikit-learn indexes what has a shape by X[rows, ...].

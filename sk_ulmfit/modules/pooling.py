@@ -11,21 +11,30 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .awd_lstm import EncoderSizes
+
 POOLINGS = {
     "concat": ("last", "max", "mean"),
     "mean": ("mean",),
     "max": ("max",),
     "last": ("last",),
+    "concat-layers": ("last", "max", "mean"),
 }
 
 
-def pooled_size(pooling: str, emb_size: int) -> int:
+def pools_every_layer(pooling: str) -> bool:
+    """Whether the outputs of all layers are pooled, not those of the last one alone."""
+    return pooling == "concat-layers"
+
+
+def pooled_size(pooling: str, sizes: EncoderSizes) -> int:
     """Length of a document's vector."""
-    return len(POOLINGS[pooling]) * emb_size
+    width = sum(sizes.widths) if pools_every_layer(pooling) else sizes.emb_size
+    return len(POOLINGS[pooling]) * width
 
 
 class Pools(NamedTuple):
-    """Pools of the documents that are still being read, each of shape (batch, emb_size)."""
+    """Pools of the documents that are still being read, each of shape (batch, width)."""
 
     last: Tensor
     max: Tensor
@@ -50,7 +59,7 @@ def pool_chunk(hidden: Tensor, remaining: Tensor, pools: Pools | None) -> Pools:
 
     Parameters
     ----------
-    hidden : Tensor of shape (time, batch, emb_size)
+    hidden : Tensor of shape (time, batch, width)
         Outputs of the encoder for this chunk, in float32 or float64.
     remaining : Tensor of shape (batch,)
         How many tokens of each document are left at the chunk's begin, at least 1. Where it is

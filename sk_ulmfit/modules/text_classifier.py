@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .awd_lstm import AWDLSTM, DropoutMasks, EncoderSizes, EncoderState, full_precision
 from .dropout import Dropouts, draw_mask
-from .pooling import Pools, pool_chunk, pooled_size
+from .pooling import Pools, pool_chunk, pooled_size, pools_every_layer
 
 # Batches of more chunks than this keep only the encoder's state between chunks and compute the
 # rest again in the backward pass: memory then hardly grows with the length of a document.
@@ -88,7 +88,7 @@ class TextClassifier(nn.Module):
         `output` is the dropout before the first layer of the head.
     head_dropout : float
         Dropout before the other layers of the head.
-    pooling : {"concat", "mean", "max", "last"}
+    pooling : {"concat", "mean", "max", "last", "concat-layers"}
     bptt : int
         Number of tokens in a chunk.
     """
@@ -108,7 +108,7 @@ class TextClassifier(nn.Module):
         self.encoder = AWDLSTM(sizes, dropouts)
         self.pooling = pooling
         self.bptt = bptt
-        widths = [pooled_size(pooling, sizes.emb_size), *head_sizes, n_outputs]
+        widths = [pooled_size(pooling, sizes), *head_sizes, n_outputs]
         first = self.encoder.dropouts.output
         self.head = Head(widths, [first] + [head_dropout] * len(head_sizes))
 
@@ -148,6 +148,7 @@ def pool_documents(
     ids = ids.t()
     ends = lengths.tolist()
     masks = encoder.draw_masks(len(ends)) if encoder.training else None
+    every_layer = pools_every_layer(pooling)
     n_chunks = -(-ends[0] // bptt)
     recompute = torch.is_grad_enabled() and n_chunks > CHUNKS_KEPT_FOR_BACKWARD
 
@@ -158,7 +159,7 @@ def pool_documents(
     for start in range(0, ends[0], bptt):
         chunk = ids[start : start + bptt, :n_rows]
         remaining = lengths[:n_rows] - start
-        arguments = (encoder, chunk, remaining, state, pools, masks)
+        arguments = (encoder, chunk, remaining, state, pools, masks, every_layer)
         if recompute:
             # The masks are drawn already, so there is no random state to preserve.
             state, pools = checkpoint(
@@ -180,6 +181,7 @@ def _read_chunk(
     state: EncoderState | None,
     pools: Pools | None,
     masks: DropoutMasks | None,
+    every_layer: bool,
 ) -> tuple[EncoderState, Pools]:
-    hidden, state = encoder(chunk, state, masks)
+    hidden, state = encoder(chunk, state, masks, every_layer)
     return state, pool_chunk(full_precision(hidden), remaining, pools)
