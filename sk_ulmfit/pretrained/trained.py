@@ -11,10 +11,14 @@ import torch
 from ..modules import LanguageModel
 from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
+from ..text.token_lists import TokenLists
 from ..text.tokenizers import Tokenizer, tokenizer_from_dict
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
+
+# Tokens that are counted at once: the ids may be a memory map larger than memory.
+_AT_ONCE = 10_000_000
 
 # The state dict of one network.
 Weights = dict[str, np.ndarray]
@@ -135,7 +139,8 @@ class TrainedLanguageModel:
         weights: dict[str, Weights] = {direction: {} for direction in description["directions"]}
         for key, array in arrays.items():
             direction, _, name = key.partition("/")
-            weights[direction][name] = array
+            # Shipped models are in half precision on disk.
+            weights[direction][name] = array.astype(np.float32, copy=False)
         return cls(
             tokenizer_from_dict(description["tokenizer"]),
             emb_size=description["emb_size"],
@@ -163,6 +168,22 @@ class TrainedLanguageModel:
                 moved[rows < 0] = mean
                 weights[direction][name] = moved
         return self._replaced(tokenizer, weights)
+
+    def with_frequencies(self, documents: TokenLists) -> TrainedLanguageModel:
+        """Set the softmax's bias to the logarithm of the tokens' frequencies.
+
+        That is where training from a random start would bring it first, by many small steps.
+
+        Parameters
+        ----------
+        documents : TokenLists
+        """
+        counts = np.ones(len(self.tokenizer.vocab))  # also for what does not occur
+        for start in range(0, len(documents.ids), _AT_ONCE):
+            counts += np.bincount(documents.ids[start : start + _AT_ONCE], minlength=len(counts))
+        bias = np.log(counts / counts.sum()).astype(np.float32)
+        weights = {name: {**arrays, "bias": bias.copy()} for name, arrays in self.weights.items()}
+        return self.with_weights(weights)
 
     def with_weights(self, weights: dict[str, Weights]) -> TrainedLanguageModel:
         """Make the same model with other weights."""
