@@ -19,9 +19,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from ._base import ULMFiTEstimator, continued, params_from_saved
 from ._targets import Targets, document_weights, encode_targets, split_rows
 from .documents import EncodedDocuments
-from .language_model import ULMFiTLanguageModel, direction_of
+from .language_model import ULMFiTLanguageModel, direction_named
 from .modules import POOLINGS, TextClassifier
-from .pretrained import load_pretrained
+from .pretrained import directions_of
 from .pretrained.trained_classifier import TrainedClassifier
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
@@ -41,7 +41,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     Parameters
     ----------
-    language_model : str, path, ULMFiTLanguageModel or None, default=None
+    language_model : str, path, ULMFiTLanguageModel or None, default="en-small"
         The language model to begin with, if `X` is raw texts:
 
         - what `ULMFiTLanguageModel` takes as ``pretrained`` (None: a random start): it is
@@ -69,7 +69,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         How many times lower the lowest learning rate is than the highest.
     max_epochs : int, default=15
         Number of passes over the texts.
-    batch_size : int, default=32
+    batch_size : int, default=16
         Number of texts in a step.
     bptt : int, default=70
         Number of tokens in a chunk of a text; the state is carried from chunk to chunk.
@@ -80,8 +80,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         input .4, embedding .05, weights .5).
     head_sizes : tuple of int, default=(50,)
         Widths of the head's hidden layers.
-    pooling : {"concat", "mean", "max", "last"}, default="concat"
-        How a text's vector is made of the encoder's outputs (section 3.3 of [1]_).
+    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
+            default="concat-layers"
+        How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
+        one, their maximum and their mean (section 3.3 of [1]_); the names of these give one of
+        them alone. "concat-layers": all three of the embedding and of every layer. The last layer
+        knows best what word comes next, lower ones better what a text is about.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss.
     weight_decay : float, default=1e-6
@@ -132,10 +136,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     Examples
     --------
-    >>> from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+    >>> from sk_ulmfit import ULMFiTClassifier
     >>> texts = ["Where is my card?", "The app does not start."] * 10
-    >>> lm = ULMFiTLanguageModel(emb_size=16, hidden_size=32, max_epochs=1, random_state=0)
-    >>> clf = ULMFiTClassifier(lm, max_epochs=5, random_state=0).fit(texts, ["card", "app"] * 10)
+    >>> clf = ULMFiTClassifier(random_state=0).fit(texts, ["card", "app"] * 10)
     >>> clf.predict_proba(["Is it in the app?"]).shape
     (1, 2)
     """
@@ -158,7 +161,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def __init__(
         self,
-        language_model: Any = None,
+        language_model: Any = "en-small",
         *,
         unfreeze_schedule: str | tuple[int, ...] = "gradual",
         lr: float = 0.01,
@@ -167,12 +170,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         cut_frac: float = 0.1,
         lr_ratio: float = 32.0,
         max_epochs: int = 15,
-        batch_size: int = 32,
+        batch_size: int = 16,
         bptt: int = 70,
         max_length: int | None = None,
         dropout_mult: float = 0.5,
         head_sizes: tuple[int, ...] = (50,),
-        pooling: str = "concat",
+        pooling: str = "concat-layers",
         class_weight: dict | str | None = None,
         weight_decay: float = 1e-6,
         validation_fraction: float = 0.1,
@@ -379,7 +382,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             else:
                 language_model = ULMFiTLanguageModel(
                     given,
-                    direction="forward" if given is None else direction_of(load_pretrained(given)),
+                    direction="forward" if given is None else direction_named(directions_of(given)),
                     device=self.device,
                     amp=self.amp,
                     verbose=self.verbose,

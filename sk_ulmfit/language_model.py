@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from numbers import Integral
+from itertools import islice
+from numbers import Integral, Real
+from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,18 +19,40 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import DIRECTIONS, ULMFiTEstimator, continued, params_from_saved
 from ._language_queries import LanguageQueries
 from .documents import EncodedDocuments
-from .modules import POOLINGS, LanguageModel
+from .modules import POOLINGS, LanguageModel, pooled_size
 from .pretrained import TrainedLanguageModel, load_pretrained
-from .text.token_lists import TokenLists
+from .text.files import as_text_files
+from .text.sources import TextsInMemory, TextsOnDisk, TextSource
+from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
-from .text.validation import check_texts
+from .text.validation import check_texts, is_stream
+from .training.checkpoints import claim_directory
 from .training.devices import resolve_device
+from .training.distributed import own_share
+from .training.fitting import TrainingOptions
 from .training.stages import language_model_stage
 
+# Parameters that `fit` may be called with anew to go on from a checkpoint.
+_WITHOUT_EFFECT_ON_WEIGHTS = {
+    "callbacks",
+    "checkpoint_dir",
+    "checkpoint_minutes",
+    "device",
+    "n_jobs",
+    "output",
+    "pooling",
+    "verbose",
+    "warm_start",
+}
 
-def direction_of(trained: TrainedLanguageModel) -> str:
+
+# From which size on the softmax is sampled, and how many words are drawn, unless users say so.
+_LARGE_VOCABULARY, _SAMPLES = 16_384, 4096
+
+
+def direction_named(directions: tuple[str, ...]) -> str:
     """Name the directions of a trained model as the parameter `direction` does."""
-    return next(name for name, names in DIRECTIONS.items() if names == trained.directions)
+    return next(name for name, names in DIRECTIONS.items() if names == directions)
 
 
 def _gives_features(estimator: ULMFiTLanguageModel) -> bool:
@@ -45,24 +71,27 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
 
     Parameters
     ----------
-    pretrained : str, path, ULMFiTLanguageModel or None, default=None
-        Where training starts from: a directory that `save` wrote, a fitted
-        `ULMFiTLanguageModel` (clones keep it as it is), or None for a random start.
+    pretrained : str, path, ULMFiTLanguageModel or None, default="en-small"
+        Where training starts from: the shipped model of English, "en-small"; fastai's models of
+        WikiText-103, "wt103-fwd" and "wt103-bwd", which are downloaded, or a file that fastai
+        saved; a directory that `save` wrote; a fitted `ULMFiTLanguageModel` (clones keep it as it
+        is); or None for a random start.
     direction : {"forward", "backward", "both"}, default="forward"
         Direction in which texts are read. "both" trains two independent language models.
     tokenizer : {"word", "subword"} or callable, default="word"
         How texts are split, a callable takes a text and returns a list of tokens. Ignored if
         `pretrained` is given, which brings its own.
-    max_vocab : int, default=30000
-        Largest size of the vocabulary.
+    max_vocab : int, default=60000
+        Largest size of the vocabulary. That of a pretrained model grows by words of the texts up
+        to this.
     min_freq : int, default=2
         A word that occurs less often in the texts does not enter the vocabulary.
     emb_size, hidden_size, n_layers : int, default=128, 384, 2
         Sizes of embedding and hidden layers, number of LSTM layers: small, for small corpora on a
         CPU (the paper: 400, 1150, 3). Ignored if `pretrained` is given.
     dropout_mult : float, default=1.0
-        Multiplier of all dropout probabilities (output .1, hidden .15, input .25, embedding .02,
-        weights .2).
+        Multiplier of the regularisation: of all dropout probabilities (output .1, hidden .15,
+        input .25, embedding .02, weights .2) and of the penalties on activations (AR 2, TAR 1).
     bptt : int, default=70
         Number of tokens through which gradients are propagated.
     lr : float, default=0.01
@@ -82,6 +111,11 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         Number of passes over the texts. 0 uses a pretrained model as it is.
     batch_size : int, default=16
         Number of text streams read side by side.
+    softmax_samples : int, "auto" or None, default="auto"
+        Train with a sampled softmax, which compares the word that comes next with that many
+        words drawn at random instead of with all: several times faster for large vocabularies.
+        "auto" draws 4096 of more than 16,384 words. None: always the whole softmax. Perplexity
+        is that of the whole softmax in any case.
     weight_decay : float, default=1e-6
         Weight decay of AdamW.
     validation_fraction : float, default=0.1
@@ -93,9 +127,20 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         Number of epochs without improvement to wait for.
     output : {"documents", "features"}, default="documents"
         What `transform` returns.
-    pooling : {"concat", "mean", "max", "last"}, default="concat"
-        How features are made of the encoder's outputs: the last one, their maximum and their mean
-        (section 3.3 of [1]_), or one of these.
+    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
+            default="concat-layers"
+        How features are made of the encoder's outputs. "concat": of the last layer the last one,
+        their maximum and their mean (section 3.3 of [1]_); the names of these give one of them
+        alone. "concat-layers": all three of the embedding and of every layer. The last layer
+        knows best what word comes next, lower ones better what a text is about.
+    checkpoint_dir : str, path or None, default=None
+        Where a long training is kept while it lasts. Killed at any point, `fit` with the same
+        parameters, texts and directory goes on, and ends with the weights of an uninterrupted
+        training. Delete the directory when it is not needed any more.
+    checkpoint_minutes : float, default=10.0
+        Time between two checkpoints.
+    n_jobs : int or None, default=None
+        Number of processes that tokenise texts of files and iterables.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the training.
     device : str, default="auto"
@@ -137,7 +182,7 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
     --------
     >>> from sk_ulmfit import ULMFiTLanguageModel
     >>> texts = ["Where is my card?", "My card has not arrived yet."] * 10
-    >>> lm = ULMFiTLanguageModel(emb_size=16, hidden_size=32, max_epochs=1, random_state=0)
+    >>> lm = ULMFiTLanguageModel(max_epochs=1, random_state=0)
     >>> lm.fit(texts).transform(texts)
     <EncodedDocuments: 20 documents, 160 tokens, forward>
     """
@@ -152,6 +197,10 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         "emb_size": [Interval(Integral, 1, None, closed="left")],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "softmax_samples": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "checkpoint_dir": [str, PathLike, None],
+        "checkpoint_minutes": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
         "output": [StrOptions({"documents", "features"})],
         "pooling": [StrOptions(set(POOLINGS))],
     }
@@ -161,11 +210,11 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
 
     def __init__(
         self,
-        pretrained: Any = None,
+        pretrained: Any = "en-small",
         *,
         direction: str = "forward",
         tokenizer: str | Callable[[str], list[str]] = "word",
-        max_vocab: int = 30000,
+        max_vocab: int = 60000,
         min_freq: int = 2,
         emb_size: int = 128,
         hidden_size: int = 384,
@@ -179,12 +228,16 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         lr_ratio: float = 32.0,
         max_epochs: int = 15,
         batch_size: int = 16,
+        softmax_samples: int | str | None = "auto",
         weight_decay: float = 1e-6,
         validation_fraction: float = 0.1,
         early_stopping: bool = False,
         patience: int = 3,
         output: str = "documents",
-        pooling: str = "concat",
+        pooling: str = "concat-layers",
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_minutes: float = 10.0,
+        n_jobs: int | None = None,
         callbacks: Sequence[Any] | None = None,
         device: Any = "auto",
         amp: bool = False,
@@ -209,12 +262,16 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         self.lr_ratio = lr_ratio
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.softmax_samples = softmax_samples
         self.weight_decay = weight_decay
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.patience = patience
         self.output = output
         self.pooling = pooling
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_minutes = checkpoint_minutes
+        self.n_jobs = n_jobs
         self.callbacks = callbacks
         self.device = device
         self.amp = amp
@@ -223,13 +280,19 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
+    def fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
         """Train the language model on texts (stage 1), or fine-tune it on them (stage 2).
+
+        A corpus may be larger than memory: texts of files and of iterables without a length are
+        read one after another and kept as ids in a file, in `checkpoint_dir` or a temporary
+        directory.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, path or list of paths
+            The texts. A `pathlib.Path`, or a list of them, stands for text files in UTF-8, plain
+            or compressed (``.gz``, ``.xz``, ``.bz2``), with a blank line between two texts; a
+            directory for all files in it.
         y : None
             Ignored: labels are not needed.
 
@@ -240,13 +303,29 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X` is not a collection of texts, or a parameter is not valid.
+            If `X` is not a collection of texts, a parameter is not valid, or `checkpoint_dir`
+            holds another training.
+        FileNotFoundError
+            If there is no such file.
+
+        Notes
+        -----
+        Processes started by ``torchrun`` train one model together, each on its share of every
+        batch, and all end with that model.
         """
-        texts = check_texts(X)
         going_on = self.warm_start and hasattr(self, "trained_")
-        seeds = self._seeds(going_on)
-        start = self._starting_point(texts, next(seeds), going_on, self.max_epochs)
-        return self._train(start, texts, seeds, going_on)
+        share = own_share()
+        seeds = share.agreed(list(islice(self._seeds(going_on), 3)))
+        with tempfile.TemporaryDirectory(prefix="sk_ulmfit-") as temporary:
+            directory = Path(temporary if self.checkpoint_dir is None else self.checkpoint_dir)
+            source = self._source(X, directory)
+            with share.first_alone():
+                if self.checkpoint_dir is not None:
+                    description = self._describe_training(source, going_on)
+                    seeds = claim_directory(directory, description, seeds)
+                start = self._starting_point(source, seeds[0], going_on, self.max_epochs)
+                documents = source.encode(start.tokenizer) if self.max_epochs else None
+            return self._train(start, documents, seeds[1:], going_on)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
@@ -265,28 +344,36 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         -------
         self
         """
-        texts = check_texts(X)
+        source = TextsInMemory(check_texts(X))
         going_on = hasattr(self, "trained_")
-        seeds = self._seeds(going_on)
-        seed = next(seeds)
-        start = self.trained_ if going_on else self._starting_point(texts, seed, False, 1)
-        overrides = {"max_epochs": 1, "schedule": "constant", "patience": None}
-        return self._train(start, texts, seeds, going_on, **overrides)
+        seeds = list(islice(self._seeds(going_on), 3))
+        start = self.trained_ if going_on else self._starting_point(source, seeds[0], False, 1)
+        overrides = {"max_epochs": 1, "schedule": "constant", "patience": None, "checkpoints": None}
+        documents = source.encode(start.tokenizer)
+        return self._train(start, documents, seeds[1:], going_on, split=False, **overrides)
+
+    def _source(self, X: Any, directory: Path) -> TextSource:
+        files = as_text_files(X)
+        if files is None and not is_stream(X):
+            return TextsInMemory(check_texts(X))
+        texts = X if files is None else files
+        return TextsOnDisk(
+            texts, directory / "corpus", n_jobs=self.n_jobs, verbose=bool(self.verbose)
+        )
 
     def _starting_point(
-        self, texts: list[str], seed: int, going_on: bool, max_epochs: int
+        self, source: TextSource, seed: int, going_on: bool, max_epochs: int
     ) -> TrainedLanguageModel:
         """Weights and vocabulary to begin with."""
         directions = DIRECTIONS[self.direction]
         growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
         if going_on or self.pretrained is not None:
-            start = self.trained_ if going_on else load_pretrained(self.pretrained)
-            start = start.with_directions(directions)
+            start = load_pretrained(self.trained_ if going_on else self.pretrained, directions)
             if max_epochs == 0:
                 return start
-            return start.with_tokenizer(start.tokenizer.grow(texts, **growth))
+            return start.with_tokenizer(source.grow(start.tokenizer, **growth))
         return TrainedLanguageModel.random(
-            make_tokenizer(self.tokenizer).fit(texts, **growth),
+            source.fit(make_tokenizer(self.tokenizer), **growth),
             directions,
             seed,
             emb_size=self.emb_size,
@@ -297,20 +384,25 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
     def _train(
         self,
         start: TrainedLanguageModel,
-        texts: list[str],
-        seeds: Iterator[int],
+        documents: TokenLists | None,
+        seeds: Sequence[int],
         going_on: bool,
+        split: bool = True,
         **overrides: Any,
     ) -> ULMFiTLanguageModel:
         before = self.history_ if going_on else []
         from_scratch = self._from_scratch if going_on else self.pretrained is None
-        documents = TokenLists(*start.tokenizer.encode(texts))
-        train, valid = self._split(documents, next(seeds)) if not overrides else (documents, None)
         if from_scratch:
             overrides["lr_decay"] = 1.0  # nothing learned from other texts to go easy on
-        options = self._options(next(seeds), **overrides)
-        if options.max_epochs == 0:
+        if self.softmax_samples == "auto":
+            large = len(start.tokenizer.vocab) > _LARGE_VOCABULARY
+            overrides["softmax_samples"] = _SAMPLES if large else None
+        options = self._options(seeds[1], **overrides)
+        if documents is None:
             return self._set_fitted(start, before, from_scratch)
+        if from_scratch and not going_on:
+            start = start.with_frequencies(documents)
+        train, valid = self._split(documents, seeds[0]) if split else (documents, None)
         weights, history, interrupt = language_model_stage(
             start, train, valid, options, self.dropout_mult
         )
@@ -319,12 +411,40 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
             raise interrupt
         return self
 
-    def _split(self, documents: TokenLists, seed: int) -> tuple[TokenLists, TokenLists | None]:
+    def _options(self, seed: int, **overrides: Any) -> TrainingOptions:
+        own = {
+            "softmax_samples": self.softmax_samples,
+            "checkpoints": self.checkpoint_dir and Path(self.checkpoint_dir),
+            "checkpoint_minutes": self.checkpoint_minutes,
+        }
+        return super()._options(seed, **{**own, **overrides})
+
+    def _describe_training(self, source: TextSource, going_on: bool) -> dict[str, Any]:
+        """What the result of `fit` depends on."""
+        params = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _WITHOUT_EFFECT_ON_WEIGHTS
+        }
+        if not isinstance(self.random_state, Integral):
+            params["random_state"] = None  # the seeds that were drawn are kept
+        if callable(self.tokenizer):
+            params["tokenizer"] = getattr(self.tokenizer, "__qualname__", "callable")
+        start = self.trained_ if going_on else self.pretrained
+        if start is not None:
+            start = load_pretrained(start, DIRECTIONS[self.direction]).fingerprint
+        params["pretrained"] = start
+        return {**params, "texts": source.describe()}
+
+    def _split(
+        self, documents: TokenLists, seed: int
+    ) -> tuple[TokenLists | Selection, Selection | None]:
         if not self.early_stopping or len(documents) < 2:
             return documents, None
         order = np.random.default_rng(seed).permutation(len(documents))
         n_valid = max(1, int(self.validation_fraction * len(order)))
-        return documents.take(np.sort(order[n_valid:])), documents.take(np.sort(order[:n_valid]))
+        held_out, rest = np.sort(order[:n_valid]), np.sort(order[n_valid:])
+        return Selection(documents, rest), Selection(documents, held_out)
 
     def _set_fitted(
         self, trained: TrainedLanguageModel, history: list[dict[str, Any]], from_scratch: bool
@@ -357,7 +477,7 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         ULMFiTLanguageModel
         """
         described = {
-            "direction": direction_of(trained),
+            "direction": direction_named(trained.directions),
             "emb_size": trained.emb_size,
             "hidden_size": trained.hidden_size,
             "n_layers": trained.n_layers,
@@ -424,11 +544,13 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         ndarray of str
         """
         check_is_fitted(self)
+        pools = POOLINGS[self.pooling]
+        width = pooled_size(self.pooling, self.trained_.sizes) // len(pools)
         names = [
             f"{direction}_{pool}_{i}"
             for direction in self.trained_.directions
-            for pool in POOLINGS[self.pooling]
-            for i in range(self.trained_.emb_size)
+            for pool in pools
+            for i in range(width)
         ]
         return np.asarray(names, dtype=object)
 

@@ -14,14 +14,23 @@ SMALL = {"emb_size": 24, "hidden_size": 32, "n_layers": 2}
 
 def language_model(**params) -> ULMFiTLanguageModel:
     """Language model small enough for tests."""
-    training = {"max_epochs": 2, "batch_size": 4, "bptt": 20, "lr": 0.02, "random_state": 0}
+    training = {
+        "pretrained": None,
+        "pooling": "concat",
+        "max_epochs": 2,
+        "batch_size": 4,
+        "bptt": 20,
+        "lr": 0.02,
+        "random_state": 0,
+    }
     return ULMFiTLanguageModel(**{**SMALL, **training, **params})
 
 
 def classifier(**params) -> ULMFiTClassifier:
     """Classifier that learns quickly from few texts."""
     training = {"max_epochs": 4, "batch_size": 8, "lr": 0.02, "dropout_mult": 0.3}
-    return ULMFiTClassifier(**{**training, "random_state": 0, **params})
+    own = {"language_model": None, "random_state": 0}
+    return ULMFiTClassifier(**{**training, **own, **params})
 
 
 @cache

@@ -5,20 +5,37 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from sk_ulmfit import ULMFiTLanguageModel, load
 from tests.helpers import banking
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_readme_code_runs(tmp_path, monkeypatch):
+def code_of(page: str) -> list[str]:
+    """Blocks of Python on a page."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No connection to anywhere."""
+
+    def refuse(self, address):
+        raise OSError(f"The network is cut: no connection to {address}.")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    blocks = code_of("README.md")
     assert len(blocks) == 2
     texts, labels = banking(2, 20)
     names = {"texts": texts, "labels": labels, "corpus": texts}
@@ -29,6 +46,20 @@ def test_readme_code_runs(tmp_path, monkeypatch):
     search.set_params(estimator__clf__max_epochs=1).fit(texts, labels)
     for estimator in (names["pipe"], names["clf"], names["vec"], names["tuned"], search):
         assert set(estimator.predict(texts)) <= set(labels)
+
+
+def test_code_about_pretraining_runs(tmp_path, monkeypatch, offline):
+    monkeypatch.chdir(tmp_path)
+    texts, _ = banking(2, 20)
+    (tmp_path / "my-corpus").mkdir()
+    (tmp_path / "my-corpus" / "shard.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    blocks = [block for block in code_of("docs/pretraining.md") if "wt103" not in block]
+    assert len(blocks) == 2
+    names = {"corpus": texts, "ULMFiTLanguageModel": ULMFiTLanguageModel}
+    for block in blocks:
+        exec(block, names)
+    assert load("my-language-model").perplexity(texts) < 100
+    assert (tmp_path / "runs" / "my-language-model" / "forward.pt").is_file()
 
 
 @pytest.mark.parametrize("name", ["language_model", "classifier", "text.rules", "datasets"])

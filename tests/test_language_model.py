@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from sk_ulmfit import EncodedDocuments, ULMFiTLanguageModel
+from sk_ulmfit import EncodedDocuments, ULMFiTClassifier, ULMFiTLanguageModel
 from tests.helpers import banking, language_model
 
 
@@ -236,3 +236,18 @@ def test_interrupt_keeps_what_was_learned_and_is_raised(texts):
     with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned so far"):
         lm.fit(texts)
     assert len(lm.history_) == 2 and lm.perplexity(texts) < len(lm.vocab_) / 1.8
+
+
+def test_features_of_every_layer_unless_told_otherwise(texts):
+    lm = language_model(output="features", pooling="concat-layers", hidden_size=40, n_layers=3)
+    features = lm.fit(texts).transform(texts)
+    names = lm.get_feature_names_out()
+    # embedding, two wide layers, the last one: three pools each
+    assert features.shape == (len(texts), len(names)) == (len(texts), 3 * (24 + 40 + 40 + 24))
+    assert len(set(names)) == len(names)
+    last = language_model(output="features", pooling="concat", hidden_size=40, n_layers=3)
+    columns = np.r_[104:128, 232:256, 360:384]
+    np.testing.assert_allclose(
+        features[:, columns], last.fit(texts).transform(texts), rtol=1e-5, atol=1e-6
+    )
+    assert ULMFiTLanguageModel().pooling == ULMFiTClassifier().pooling == "concat-layers"

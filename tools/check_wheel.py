@@ -19,7 +19,9 @@ TRY_IT = """
 import sk_ulmfit
 from sk_ulmfit.datasets import load_banking77
 assert ".whl" in sk_ulmfit.__file__, sk_ulmfit.__file__
+from sk_ulmfit.pretrained import load_pretrained
 assert len(load_banking77(subset="all").data) == 13_083
+assert load_pretrained("en-small", ("backward",)).directions == ("backward",)
 """
 
 

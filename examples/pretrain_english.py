@@ -1,0 +1,284 @@
+"""Pretrain a general English language model: from shards of text to a model directory.
+
+    python examples/pretrain_english.py CORPORA/enwiki CORPORA/simplewiki --budget 120
+
+This is how the shipped model "en-small" was made. In the order of what is done:
+
+1. The articles are cleaned of markup, and tokenised once.
+2. Static word vectors are trained on all of them in some minutes (needs the extra `pretrain`).
+   They become the embedding that training begins with, and the frequencies of the words become
+   the bias of the softmax: a CPU's hours go into sequences, not into finding out what words are.
+3. The speed of training is measured, and as many articles are drawn as the budget allows.
+4. The language models of both directions are trained on them, with a sampled softmax and in
+   bfloat16 where the device computes in it.
+
+Interrupted, the same command with the same --work goes on. Several GPUs of one machine share the
+work of `torchrun --nproc-per-node 4 examples/pretrain_english.py ... --tokens 1e9`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sk_ulmfit import ULMFiTLanguageModel
+from sk_ulmfit.pretrained import TrainedLanguageModel
+from sk_ulmfit.pretrained.shipped import write_shipped
+from sk_ulmfit.text.files import TextFiles
+from sk_ulmfit.text.sources import TextsOnDisk
+from sk_ulmfit.text.token_lists import TokenLists
+from sk_ulmfit.text.tokenizers import Tokenizer, make_tokenizer
+
+_TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,1000}?-->")
+_FORMULA = re.compile(r"\bformula_\d+")
+_EMPTY_BRACKETS = re.compile(r"[ \t]*\([ \t,;:]*\)")
+_LEADING_MARKS = re.compile(r"\([ \t]*[,;][ \t,;]*")
+_MARKUP = re.compile(r"\[\[|\]\]|'{2,}")
+_SPACES = re.compile(r"[ \t]{2,}")
+_TABLE = re.compile(r"\{\{|\}\}|\{\||\|\}|\|\||^\s*[|!]|\|.*\|")
+
+MIN_FREQ = 5  # a rarer word of the corpus does not enter the vocabulary
+MIN_WORDS = 25  # a shorter article is a stub
+
+
+def clean(document: str) -> str:
+    """Strip what is left of an article's markup: tags, tables, empty brackets, formulas.
+
+    Parameters
+    ----------
+    document : str
+
+    Returns
+    -------
+    str
+    """
+    for pattern, replacement in (
+        (_TAG, " "),
+        (_FORMULA, ""),
+        (_MARKUP, ""),
+        (_EMPTY_BRACKETS, ""),
+        (_LEADING_MARKS, "("),
+    ):
+        document = pattern.sub(replacement, document)
+    lines = (line.strip() for line in document.splitlines() if not _TABLE.search(line))
+    return "\n".join(_SPACES.sub(" ", line) for line in lines if line)
+
+
+class Articles:
+    """Clean articles of text files, read anew whenever they are iterated over.
+
+    Parameters
+    ----------
+    paths : list of Path
+    share : float, default=1.0
+        Of the articles, drawn at random.
+    seed : int, default=0
+        Of that draw.
+    """
+
+    def __init__(self, paths: list[Path], share: float = 1.0, seed: int = 0):
+        self.paths = paths
+        self.share = share
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[str]:
+        random = np.random.default_rng(self.seed)
+        for document in TextFiles(self.paths):
+            text = clean(document)
+            if text.count(" ") >= MIN_WORDS and random.random() < self.share:
+                yield text
+
+
+def tokenised(args: argparse.Namespace) -> tuple[Tokenizer, TokenLists]:
+    """Learn the vocabulary of the whole corpus, and encode it."""
+    source = TextsOnDisk(
+        Articles(args.corpora), args.work / "all", n_jobs=args.n_jobs, verbose=True
+    )
+    tokenizer = make_tokenizer(args.tokenizer)
+    tokenizer = source.fit(tokenizer, max_vocab=args.max_vocab, min_freq=MIN_FREQ)
+    return tokenizer, source.encode(tokenizer)
+
+
+def word_vectors(documents: TokenLists, n_words: int, size: int, share: float) -> np.ndarray:
+    """Train static vectors (skip-gram with negative sampling) on a part of the documents.
+
+    Returns
+    -------
+    ndarray of shape (n_words, size)
+        Mean 0, standard deviation 1; zeros for words that do not occur.
+    """
+    from gensim.models import Word2Vec
+
+    chosen = np.random.default_rng(0).permutation(len(documents))
+    chosen = chosen[: max(1, int(share * len(chosen)))]
+    names = np.array([str(i) for i in range(n_words)], dtype=object)
+
+    class Sentences:
+        def __iter__(self) -> Iterator[list[str]]:
+            for i in chosen:
+                ids = documents.document(i)
+                for start in range(0, len(ids), 1000):
+                    yield names[ids[start : start + 1000]].tolist()
+
+    model = Word2Vec(
+        Sentences(), vector_size=size, sg=1, window=5, sample=1e-4, min_count=1, epochs=1, workers=2
+    )
+    vectors = np.zeros((n_words, size), dtype=np.float32)
+    rows = [int(name) for name in model.wv.index_to_key]
+    vectors[rows] = model.wv.vectors
+    vectors[rows] -= vectors[rows].mean(axis=0)
+    vectors[rows] /= vectors[rows].std()
+    return vectors
+
+
+def starting_point(args: argparse.Namespace) -> TrainedLanguageModel:
+    """Random LSTM layers under word vectors, and a softmax that knows the words' frequencies."""
+    tokenizer, documents = tokenised(args)
+    n_words = len(tokenizer.vocab)
+    start = TrainedLanguageModel.random(
+        tokenizer,
+        ("forward", "backward"),
+        args.seed,
+        emb_size=args.emb_size,
+        hidden_size=args.hidden_size,
+        n_layers=args.n_layers,
+    ).with_frequencies(documents)
+    if args.vectors_share:
+        file = args.work / "vectors.npy"
+        if not file.is_file():
+            np.save(file, word_vectors(documents, n_words, args.emb_size, args.vectors_share))
+        for weights in start.weights.values():
+            weights["encoder.embedding"][:] = args.vectors_scale * np.load(file)
+    return start
+
+
+def language_model(args: argparse.Namespace, start: Any, **params: Any) -> ULMFiTLanguageModel:
+    """The estimator with the parameters of this recipe."""
+    common = {
+        "max_vocab": len(start.tokenizer.vocab),
+        "dropout_mult": args.dropout_mult,
+        "lr": args.lr,
+        "lr_decay": 1.0,  # nothing to go easy on yet
+        "schedule": "one_cycle",
+        "batch_size": args.batch_size,
+        "softmax_samples": args.softmax_samples,
+        "device": args.device,
+        "amp": True,
+        "random_state": args.seed,
+        "n_jobs": args.n_jobs,
+    }
+    return ULMFiTLanguageModel(start, **{**common, **params})
+
+
+def tokens_per_second(
+    args: argparse.Namespace,
+    start: TrainedLanguageModel,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Measure the speed of training, over some 20 seconds or a fifth of the budget."""
+    seconds = min(10.0, 6 * args.budget)
+    articles = itertools.chain.from_iterable(itertools.repeat(Articles(args.corpora)))
+    n_tokens, speed = 20 * args.batch_size * 70, 0.0
+    for _ in range(3):
+        texts: list[str] = []
+        size = 0
+        while size < n_tokens:
+            texts.append(next(articles))
+            size += len(start.tokenizer.encode(texts[-1:])[0])
+        begin = clock()
+        language_model(args, start, max_epochs=1).fit(texts)
+        speed = size / (clock() - begin)
+        n_tokens = int(seconds * speed)
+    return speed
+
+
+def plan(args: argparse.Namespace, start: TrainedLanguageModel) -> dict[str, Any]:
+    """How much to train, decided once for a working directory."""
+    file = args.work / "plan.json"
+    if file.is_file():
+        decided: dict[str, Any] = json.loads(file.read_text())
+        return decided
+    corpus = json.loads((args.work / "all" / "corpus.json").read_text())["n_tokens"]
+    tokens = args.tokens
+    if tokens is None:
+        minutes = args.budget / len(args.directions)
+        tokens = 60 * minutes * tokens_per_second(args, start)
+    epochs = max(1, math.floor(tokens / corpus))
+    decided = {"share": min(1.0, tokens / corpus), "epochs": epochs, "corpus_tokens": corpus}
+    file.write_text(json.dumps(decided))
+    return decided
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or a list of arguments."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpora", type=Path, nargs="+", help="text files, or directories of them")
+    parser.add_argument("--out", type=Path, default=Path("en-small"), help="the model directory")
+    parser.add_argument("--work", type=Path, default=Path("build/pretrain"), help="for checkpoints")
+    parser.add_argument("--budget", type=float, default=120, help="minutes of training in all")
+    parser.add_argument("--tokens", type=float, help="tokens to train on, instead of a budget")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--direction", choices=["forward", "backward", "both"], default="both")
+    parser.add_argument("--tokenizer", choices=["word", "subword"], default="word")
+    parser.add_argument("--max-vocab", type=int, default=30_000)
+    parser.add_argument("--emb-size", type=int, default=256)
+    parser.add_argument("--hidden-size", type=int, default=512)
+    parser.add_argument("--n-layers", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--softmax-samples", type=int, default=4096)
+    parser.add_argument("--lr", type=float, default=0.005)
+    parser.add_argument("--dropout-mult", type=float, default=0.0, help="above 0 for many epochs")
+    parser.add_argument("--vectors-share", type=float, default=0.5, help="of the corpus; 0: none")
+    parser.add_argument("--vectors-scale", type=float, default=0.6, help="their deviation")
+    parser.add_argument("--n-jobs", type=int, default=2, help="processes that tokenise")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    args.device_name = "CPU"
+    if torch.cuda.is_available() and args.device != "cpu":
+        args.device_name = torch.cuda.get_device_name()
+    both = ["forward", "backward"]
+    args.directions = both if args.direction == "both" else [args.direction]
+    return args
+
+
+def main() -> None:
+    """Train, and write the model."""
+    args = parse_args()
+    start = starting_point(args)
+    planned = plan(args, start)
+    articles = Articles(args.corpora, planned["share"], args.seed)
+    for direction in args.directions:
+        model = language_model(
+            args,
+            start,
+            direction=direction,
+            max_epochs=planned["epochs"],
+            checkpoint_dir=args.work / direction,
+            verbose=1,
+        ).fit(articles)
+        training = {
+            "tokens": round(planned["share"] * planned["epochs"] * planned["corpus_tokens"]),
+            "corpus_tokens": planned["corpus_tokens"],
+            "device": args.device_name,
+            "lr": args.lr,
+            "batch_size": args.batch_size,
+            "softmax_samples": args.softmax_samples,
+            "dropout_mult": args.dropout_mult,
+            "vectors_share": args.vectors_share,
+        }
+        write_shipped(model.trained_, args.out.name, args.out.parent, {direction: training})
+        print(f"{direction}: {training}, written to {args.out / direction}")
+
+
+if __name__ == "__main__":
+    main()
