@@ -229,23 +229,27 @@ def card_of_model() -> str:
     for direction in ("forward", "backward"):
         folder = MODEL / direction
         model = json.loads((folder / "model.json").read_text())
+        tokens = sum(sitting["tokens"] for sitting in model["training"])
         figures = json.loads((RESULTS / f"wikitext-{direction}.json").read_text())
         size = sum(file.stat().st_size for file in folder.iterdir())
         rows.append(
-            f"| {direction} | {model['training']['tokens'] / 1e6:.1f} M | "
+            f"| {direction} | {tokens / 1e6:.1f} M | "
             f"{figures['per_word']:.0f} | {figures['per_word_unknown_charged']:.0f} | "
             f"{figures['per_token']:.0f} | {size / 1e6:.1f} MB |"
         )
-    lm, training = model["language_model"], model["training"]
+    lm, sittings = model["language_model"], model["training"]
+    first = sittings[0]
     text = (ROOT / "benchmarks" / "en-small.md").read_text()
     values = {
         "vocabulary": f"{len(lm['tokenizer']['tokens']):,}",
         "emb_size": lm["emb_size"],
         "hidden_size": lm["hidden_size"],
         "n_layers": lm["n_layers"],
-        "corpus": f"{training['corpus_tokens'] / 1e6:.0f}",
+        "corpus": f"{first['corpus_tokens'] / 1e6:.0f}",
         "table": "\n".join(rows),
-        **training,
+        **first,
+        "sittings": len(sittings),
+        "lr": ", ".join(str(sitting["lr"]) for sitting in sittings),
     }
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))

@@ -12,8 +12,9 @@ This is how the shipped model "en-small" was made. In the order of what is done:
 4. The language models of both directions are trained on them, with a sampled softmax and in
    bfloat16 where the device computes in it.
 
-Interrupted, the same command with the same --work goes on. Several GPUs of one machine share the
-work of `torchrun --nproc-per-node 4 examples/pretrain_english.py ... --tokens 1e9`.
+Interrupted, the same command with the same --work goes on. A finished model is trained further, on
+other articles, with `--start MODEL --seed 1` and another --work and --out. Several GPUs of one
+machine share the work of `torchrun --nproc-per-node 4 examples/pretrain_english.py ... --tokens 1e9`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import torch
 
 from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.pretrained import TrainedLanguageModel
-from sk_ulmfit.pretrained.shipped import write_shipped
+from sk_ulmfit.pretrained.shipped import read_shipped, write_shipped
 from sk_ulmfit.text.files import TextFiles
 from sk_ulmfit.text.sources import TextsOnDisk
 from sk_ulmfit.text.token_lists import TokenLists
@@ -99,13 +100,16 @@ class Articles:
                 yield text
 
 
-def tokenised(args: argparse.Namespace) -> tuple[Tokenizer, TokenLists]:
-    """Learn the vocabulary of the whole corpus, and encode it."""
+def tokenised(
+    args: argparse.Namespace, tokenizer: Tokenizer | None = None
+) -> tuple[Tokenizer, TokenLists]:
+    """Encode the whole corpus, having learned its vocabulary if no tokenizer is given."""
     source = TextsOnDisk(
         Articles(args.corpora), args.work / "all", n_jobs=args.n_jobs, verbose=True
     )
-    tokenizer = make_tokenizer(args.tokenizer)
-    tokenizer = source.fit(tokenizer, max_vocab=args.max_vocab, min_freq=MIN_FREQ)
+    if tokenizer is None:
+        tokenizer = make_tokenizer(args.tokenizer)
+        tokenizer = source.fit(tokenizer, max_vocab=args.max_vocab, min_freq=MIN_FREQ)
     return tokenizer, source.encode(tokenizer)
 
 
@@ -142,7 +146,11 @@ def word_vectors(documents: TokenLists, n_words: int, size: int, share: float) -
 
 
 def starting_point(args: argparse.Namespace) -> TrainedLanguageModel:
-    """Random LSTM layers under word vectors, and a softmax that knows the words' frequencies."""
+    """The model to go on with, or random LSTM layers between what is known of single words."""
+    if args.start is not None:
+        start = read_shipped(args.start.name, tuple(args.directions), args.start.parent)
+        tokenised(args, start.tokenizer)  # how much there is to draw articles from
+        return start
     tokenizer, documents = tokenised(args)
     n_words = len(tokenizer.vocab)
     start = TrainedLanguageModel.random(
@@ -219,10 +227,30 @@ def plan(args: argparse.Namespace, start: TrainedLanguageModel) -> dict[str, Any
     return decided
 
 
+def sittings(args: argparse.Namespace, direction: str, planned: dict[str, Any]) -> list[Any]:
+    """Describe the trainings that a model has had, this one last."""
+    earlier = []
+    if args.start is not None:
+        earlier = json.loads((args.start / direction / "model.json").read_text())["training"]
+    this = {
+        "tokens": round(planned["share"] * planned["epochs"] * planned["corpus_tokens"]),
+        "corpus_tokens": planned["corpus_tokens"],
+        "device": args.device_name,
+        "lr": args.lr,
+        "batch_size": args.batch_size,
+        "softmax_samples": args.softmax_samples,
+        "dropout_mult": args.dropout_mult,
+        "vectors_share": 0 if args.start is not None else args.vectors_share,
+        "seed": args.seed,
+    }
+    return [*earlier, this]
+
+
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line, or a list of arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpora", type=Path, nargs="+", help="text files, or directories of them")
+    parser.add_argument("--start", type=Path, help="the directory of a model to train further")
     parser.add_argument("--out", type=Path, default=Path("en-small"), help="the model directory")
     parser.add_argument("--work", type=Path, default=Path("build/pretrain"), help="for checkpoints")
     parser.add_argument("--budget", type=float, default=120, help="minutes of training in all")
@@ -266,18 +294,9 @@ def main() -> None:
             checkpoint_dir=args.work / direction,
             verbose=1,
         ).fit(articles)
-        training = {
-            "tokens": round(planned["share"] * planned["epochs"] * planned["corpus_tokens"]),
-            "corpus_tokens": planned["corpus_tokens"],
-            "device": args.device_name,
-            "lr": args.lr,
-            "batch_size": args.batch_size,
-            "softmax_samples": args.softmax_samples,
-            "dropout_mult": args.dropout_mult,
-            "vectors_share": args.vectors_share,
-        }
+        training = sittings(args, direction, planned)
         write_shipped(model.trained_, args.out.name, args.out.parent, {direction: training})
-        print(f"{direction}: {training}, written to {args.out / direction}")
+        print(f"{direction}: {training[-1]}, written to {args.out / direction}")
 
 
 if __name__ == "__main__":

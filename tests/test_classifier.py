@@ -141,6 +141,16 @@ def test_one_document_one_answer():
     )
 
 
+def test_the_order_of_documents_changes_no_bit(lm, fitted):
+    texts = banking(5, 40)[0]
+    texts = [*texts, *texts[:20]]  # some of them twice
+    p = fitted.predict_proba(lm.transform(texts))
+    order = np.random.default_rng(0).permutation(len(texts))
+    turned = lm.transform([texts[i] for i in order])
+    np.testing.assert_array_equal(fitted.predict_proba(turned), p[order])
+    np.testing.assert_array_equal(p[-20:], p[:20])
+
+
 def test_directions_are_averaged(data):
     texts, y = data
     lm = language_model(direction="both").fit(texts)

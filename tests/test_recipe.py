@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_one_command_leads_from_shards_to_models_of_both_directions(command):
 def test_a_budget_in_minutes_is_turned_into_tokens(command):
     folder = command("--budget", "0.02", "--direction", "forward")
     assert (folder / "forward").is_dir() and not (folder / "backward").exists()
+
+
+def test_a_finished_model_is_trained_further_on_other_articles(command, tmp_path):
+    command("--tokens", "3e4", "--direction", "forward")
+    (tmp_path / "tiny").rename(tmp_path / "first")
+    more = ["--start", str(tmp_path / "first"), "--work", str(tmp_path / "more"), "--seed", "1"]
+    folder = command("--tokens", "3e4", "--direction", "forward", *more)
+    first, second = (sk_ulmfit.load(path / "forward") for path in (tmp_path / "first", folder))
+    assert first.vocab_ == second.vocab_
+    assert second.perplexity(TEXTS) < first.perplexity(TEXTS)
+    sittings = json.loads((folder / "forward" / "model.json").read_text())["training"]
+    assert [sitting["seed"] for sitting in sittings] == [0, 1]
 
 
 def test_word_vectors_become_the_embedding(command):

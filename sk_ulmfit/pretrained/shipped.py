@@ -43,7 +43,7 @@ def read_shipped(
 
 
 def write_shipped(
-    trained: TrainedLanguageModel, name: str, root: Path, training: dict[str, object]
+    trained: TrainedLanguageModel, name: str, root: Path, training: dict[str, list[dict[str, object]]]
 ) -> None:
     """Write every direction of a model as `read_shipped` reads it.
 
@@ -53,7 +53,8 @@ def write_shipped(
     name : str
     root : Path
     training : dict
-        JSON-able; on what and how the model was trained, by direction.
+        JSON-able; on what and how the model was trained, by direction: an entry for every
+        training that went on from the one before.
     """
     for direction in trained.directions:
         language_model, arrays = trained.with_directions((direction,)).to_parts()

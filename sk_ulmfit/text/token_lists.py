@@ -66,6 +66,23 @@ class TokenLists:
         turned = TokenLists(self.ids[::-1], (self.offsets[-1] - self.offsets)[::-1])
         return turned.take(range(n - 1, -1, -1))
 
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """Find documents that are equal, and an order that depends on what documents say alone.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_distinct,)
+            One document of every kind, by falling length, then by content.
+        inverse : ndarray of shape (n_documents,)
+            Where in `indices` every document's kind is.
+        """
+        contents = [self.document(i).tobytes() for i in range(len(self))]
+        some = {content: i for i, content in enumerate(contents)}
+        ordered = sorted(some, key=lambda content: (-len(content), content))
+        place = {content: row for row, content in enumerate(ordered)}
+        indices = np.array([some[content] for content in ordered], dtype=np.intp)
+        return indices, np.array([place[content] for content in contents], dtype=np.intp)
+
     def padded(self, indices: np.ndarray) -> np.ndarray:
         """Documents as rows of one array, filled up at the right by zeros, shape (n, longest)."""
         lengths = self.lengths[indices]

@@ -1,7 +1,9 @@
 """Applying trained networks, without the machinery of training.
 
 Documents are computed in batches of similar length. What comes out for a document depends on
-nothing else in the batch: rows never mix, padding is never read, the state starts at zero.
+nothing else in the batch: rows never mix, padding is never read, the state starts at zero. Only
+the rounding depends on a document's place among others, so batches are made of what documents say,
+not of the order they come in, and equal documents are computed once.
 """
 
 from __future__ import annotations
@@ -46,20 +48,20 @@ def pooled_features(
 def _in_batches(
     documents: TokenLists, device: torch.device, compute: Callable[[Tensor, Tensor], Tensor]
 ) -> np.ndarray:
-    lengths = documents.lengths
-    results: np.ndarray | None = None
-    with torch.inference_mode():
-        for batch in length_batches(lengths, np.arange(len(documents)), ROWS):
-            ids = torch.from_numpy(documents.padded(batch)).to(device)
-            output = compute(ids, torch.from_numpy(lengths[batch]).to(device))
-            if results is None:
-                results = np.empty((len(documents), output.shape[1]), dtype=np.float32)
-            results[batch] = output.float().cpu().numpy()
-    if results is None:
+    if not len(documents):
         raise ValueError(
             "Found array with 0 sample(s) while a minimum of 1 is required: there are no documents."
         )
-    return results
+    lengths = documents.lengths
+    distinct, inverse = documents.distinct()
+    results = []
+    with torch.inference_mode():
+        for start in range(0, len(distinct), ROWS):
+            batch = distinct[start : start + ROWS]
+            ids = torch.from_numpy(documents.padded(batch)).to(device)
+            output = compute(ids, torch.from_numpy(lengths[batch]).to(device))
+            results.append(output.float().cpu().numpy())
+    return np.concatenate(results)[inverse]
 
 
 def negative_log_likelihood(

@@ -76,12 +76,12 @@ def test_words_of_the_task_join_the_vocabulary():
 def test_what_is_written_in_parts_and_halves_is_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "_MAX_FILE_BYTES", 8_000)
     trained = language_model(direction="both", max_epochs=1).fit(TEXTS).trained_
-    training = {"forward": {"tokens": 1}, "backward": {"tokens": 2}}
+    training = {"forward": [{"tokens": 1}], "backward": [{"tokens": 2}]}
     shipped.write_shipped(trained, "small", tmp_path, training)
     files = list((tmp_path / "small" / "forward").glob("weights-*.safetensors"))
     assert len(files) > 1
     described = json.loads((tmp_path / "small" / "backward" / "model.json").read_text())
-    assert described["training"] == {"tokens": 2}
+    assert described["training"] == [{"tokens": 2}]
     restored = shipped.read_shipped("small", ("forward", "backward"), tmp_path)
     for direction, arrays in trained.weights.items():
         for name, array in arrays.items():
