@@ -14,7 +14,9 @@ This is how the shipped model "en-small" was made. In the order of what is done:
 
 Interrupted, the same command with the same --work goes on. A finished model is trained further, on
 other articles, with `--start MODEL --seed 1` and another --work and --out. Several GPUs of one
-machine share the work of `torchrun --nproc-per-node 4 examples/pretrain_english.py ... --tokens 1e9`.
+machine share the work:
+
+    torchrun --nproc-per-node 4 examples/pretrain_english.py CORPORA/enwiki --tokens 1e9
 """
 
 from __future__ import annotations

@@ -84,8 +84,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             default="concat-layers"
         How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
         one, their maximum and their mean (section 3.3 of [1]_); the names of these give one of
-        them alone. "concat-layers": all three of the embedding and of every layer. The last layer
-        knows best what word comes next, lower ones better what a text is about.
+        them alone. "concat-layers": maximum, mean and a mean in which rare words count
+        more [2]_, of the embedding and of every layer. The last layer knows best what word comes
+        next, lower ones better what a text is about.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss.
     weight_decay : float, default=1e-6
@@ -133,6 +134,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     ----------
     .. [1] J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text
        Classification", ACL 2018.
+    .. [2] S. Arora, Y. Liang and T. Ma, "A Simple but Tough-to-Beat Baseline for Sentence
+       Embeddings", ICLR 2017.
 
     Examples
     --------

@@ -108,7 +108,11 @@ class EncodedDocuments:
         for direction in self.language_model.directions:
             tokens = self.tokens.reversed() if direction == "backward" else self.tokens
             encoder = encoder_of(direction)
-            parts.append(pooled_features(encoder, tokens, device, pooling=self.pooling, bptt=70))
+            weights = self.language_model.token_weights(direction)
+            features = pooled_features(
+                encoder, tokens, device, token_weights=weights, pooling=self.pooling, bptt=70
+            )
+            parts.append(features)
         return np.hstack(parts)
 
     def __repr__(self) -> str:

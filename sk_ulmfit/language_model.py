@@ -46,10 +46,6 @@ _WITHOUT_EFFECT_ON_WEIGHTS = {
 }
 
 
-# From which size on the softmax is sampled, and how many words are drawn, unless users say so.
-_LARGE_VOCABULARY, _SAMPLES = 16_384, 4096
-
-
 def direction_named(directions: tuple[str, ...]) -> str:
     """Name the directions of a trained model as the parameter `direction` does."""
     return next(name for name, names in DIRECTIONS.items() if names == directions)
@@ -114,8 +110,8 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
     softmax_samples : int, "auto" or None, default="auto"
         Train with a sampled softmax, which compares the word that comes next with that many
         words drawn at random instead of with all: several times faster for large vocabularies.
-        "auto" draws 4096 of more than 16,384 words. None: always the whole softmax. Perplexity
-        is that of the whole softmax in any case.
+        "auto" draws 4096 if the texts have more than 16,384 different words. None: always the
+        whole softmax. Perplexity is that of the whole softmax in any case.
     weight_decay : float, default=1e-6
         Weight decay of AdamW.
     validation_fraction : float, default=0.1
@@ -131,8 +127,9 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
             default="concat-layers"
         How features are made of the encoder's outputs. "concat": of the last layer the last one,
         their maximum and their mean (section 3.3 of [1]_); the names of these give one of them
-        alone. "concat-layers": all three of the embedding and of every layer. The last layer
-        knows best what word comes next, lower ones better what a text is about.
+        alone. "concat-layers": maximum, mean and a mean in which rare words count
+        more [3]_, of the embedding and of every layer. The last layer knows best what word comes
+        next, lower ones better what a text is about.
     checkpoint_dir : str, path or None, default=None
         Where a long training is kept while it lasts. Killed at any point, `fit` with the same
         parameters, texts and directory goes on, and ends with the weights of an uninterrupted
@@ -177,6 +174,8 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
        Classification", ACL 2018.
     .. [2] S. Merity, N. S. Keskar and R. Socher, "Regularizing and Optimizing LSTM Language
        Models", ICLR 2018.
+    .. [3] S. Arora, Y. Liang and T. Ma, "A Simple but Tough-to-Beat Baseline for Sentence
+       Embeddings", ICLR 2017.
 
     Examples
     --------
@@ -394,9 +393,6 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         from_scratch = self._from_scratch if going_on else self.pretrained is None
         if from_scratch:
             overrides["lr_decay"] = 1.0  # nothing learned from other texts to go easy on
-        if self.softmax_samples == "auto":
-            large = len(start.tokenizer.vocab) > _LARGE_VOCABULARY
-            overrides["softmax_samples"] = _SAMPLES if large else None
         options = self._options(seeds[1], **overrides)
         if documents is None:
             return self._set_fitted(start, before, from_scratch)

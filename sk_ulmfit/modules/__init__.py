@@ -3,7 +3,7 @@
 from .awd_lstm import AWDLSTM, EncoderState
 from .dropout import AWD_CLASSIFIER_DROPOUTS, AWD_LM_DROPOUTS, Dropouts
 from .language_model import LanguageModel, LanguageModelOutput
-from .pooling import POOLINGS, pooled_size
+from .pooling import POOLINGS, pooled_size, rarity
 from .text_classifier import TextClassifier
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "LanguageModelOutput",
     "TextClassifier",
     "pooled_size",
+    "rarity",
 ]

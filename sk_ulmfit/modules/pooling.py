@@ -1,7 +1,8 @@
-"""Concat pooling over documents that are read in chunks (paper section 3.3).
+"""Pooling over documents that are read in chunks (paper section 3.3).
 
-A document's vector is ``[h_T, max over time, mean over time]``. The pools are kept up as the
-chunks go by, so a document is never held in memory as a whole, and padding never enters them.
+The paper's vector of a document is ``[h_T, max over time, mean over time]`` of the last layer. The
+pools are kept up as the chunks go by, so a document is never held in memory as a whole, and padding
+never enters them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,28 @@ POOLINGS = {
     "mean": ("mean",),
     "max": ("max",),
     "last": ("last",),
-    "concat-layers": ("last", "max", "mean"),
+    "concat-layers": ("max", "mean", "weighted"),
 }
+
+# A token that is as frequent as this counts half of a rare one in the weighted mean ("smooth
+# inverse frequency" of Arora, Liang & Ma 2017).
+HALF_WEIGHT_FREQUENCY = 1e-4
+
+
+def rarity(bias: Tensor) -> Tensor:
+    """Weights of the vocabulary's tokens in the weighted mean.
+
+    Parameters
+    ----------
+    bias : Tensor of shape (vocabulary,)
+        Of a language model's softmax: what it expects before it has read anything.
+
+    Returns
+    -------
+    Tensor of shape (vocabulary,)
+        Between 0 and 1.
+    """
+    return HALF_WEIGHT_FREQUENCY / (HALF_WEIGHT_FREQUENCY + bias.softmax(dim=0))
 
 
 def pools_every_layer(pooling: str) -> bool:
@@ -39,6 +60,8 @@ class Pools(NamedTuple):
     last: Tensor
     max: Tensor
     total: Tensor
+    weighted: Tensor
+    weight: Tensor  # (batch, 1): sum of the tokens' weights
 
     def rows(self, start: int, stop: int) -> Pools:
         """Pools of some of the documents."""
@@ -50,17 +73,20 @@ class Pools(NamedTuple):
             "last": self.last,
             "max": self.max,
             "mean": self.total / lengths.unsqueeze(1).to(self.total.dtype),
+            "weighted": self.weighted / self.weight,
         }
         return torch.cat([parts[name] for name in POOLINGS[pooling]], dim=1)
 
 
-def pool_chunk(hidden: Tensor, remaining: Tensor, pools: Pools | None) -> Pools:
+def pool_chunk(hidden: Tensor, weights: Tensor, remaining: Tensor, pools: Pools | None) -> Pools:
     """Add a chunk to the pools.
 
     Parameters
     ----------
     hidden : Tensor of shape (time, batch, width)
         Outputs of the encoder for this chunk, in float32 or float64.
+    weights : Tensor of shape (time, batch)
+        Of the tokens, in the weighted mean.
     remaining : Tensor of shape (batch,)
         How many tokens of each document are left at the chunk's begin, at least 1. Where it is
         less than ``time`` the rest of the row is padding.
@@ -73,9 +99,22 @@ def pool_chunk(hidden: Tensor, remaining: Tensor, pools: Pools | None) -> Pools:
     # clamp avoids asking the device whether any row is padded: a padded step is made harmless
     # for each pool instead.
     padded = torch.arange(n_steps, device=hidden.device).unsqueeze(1) >= valid.unsqueeze(0)
+    weights = weights.masked_fill(padded, 0.0).unsqueeze(2)
     padded = padded.unsqueeze(2)
-    largest = hidden.masked_fill(padded, -torch.inf).amax(dim=0)
-    total = hidden.masked_fill(padded, 0.0).sum(dim=0)
+    kept = hidden.masked_fill(padded, 0.0)
+    chunk = Pools(
+        last,
+        max=hidden.masked_fill(padded, -torch.inf).amax(dim=0),
+        total=kept.sum(dim=0),
+        weighted=(kept * weights).sum(dim=0),
+        weight=weights.sum(dim=0),
+    )
     if pools is None:
-        return Pools(last, largest, total)
-    return Pools(last, torch.maximum(pools.max, largest), pools.total + total)
+        return chunk
+    return Pools(
+        last,
+        max=torch.maximum(pools.max, chunk.max),
+        total=pools.total + chunk.total,
+        weighted=pools.weighted + chunk.weighted,
+        weight=pools.weight + chunk.weight,
+    )

@@ -91,7 +91,14 @@ class TextClassifier(nn.Module):
     pooling : {"concat", "mean", "max", "last", "concat-layers"}
     bptt : int
         Number of tokens in a chunk.
+
+    Attributes
+    ----------
+    token_weights : Tensor of shape (vocabulary,)
+        How much a token counts in the weighted mean; ones unless set.
     """
+
+    token_weights: Tensor
 
     def __init__(
         self,
@@ -110,6 +117,8 @@ class TextClassifier(nn.Module):
         self.bptt = bptt
         widths = [pooled_size(pooling, sizes), *head_sizes, n_outputs]
         first = self.encoder.dropouts.output
+        # Follows from the language model, so it is no part of the classifier's state.
+        self.register_buffer("token_weights", torch.ones(sizes.vocab_size), persistent=False)
         self.head = Head(widths, [first] + [head_dropout] * len(head_sizes))
 
     @torch.no_grad()
@@ -128,18 +137,25 @@ class TextClassifier(nn.Module):
         lengths : Tensor of shape (batch,)
             Number of tokens of every document, at least 1, falling.
         """
-        vectors = pool_documents(self.encoder, ids, lengths, self.pooling, self.bptt)
+        vectors = pool_documents(
+            self.encoder, ids, lengths, self.token_weights, self.pooling, self.bptt
+        )
         return self.head(vectors, self.encoder.generator)
 
 
 def pool_documents(
-    encoder: AWDLSTM, ids: Tensor, lengths: Tensor, pooling: str, bptt: int
+    encoder: AWDLSTM,
+    ids: Tensor,
+    lengths: Tensor,
+    token_weights: Tensor,
+    pooling: str,
+    bptt: int,
 ) -> Tensor:
     """Vectors of whole documents, read in chunks of `bptt` tokens (BPT3C, paper section 3.3).
 
     The encoder's state is carried from chunk to chunk, and gradients reach all of them.
-    Documents leave the batch where they end, so little is computed on padding. `ids` and
-    `lengths` are as in `TextClassifier.forward`.
+    Documents leave the batch where they end, so little is computed on padding. `ids`, `lengths`
+    and `token_weights` are as in `TextClassifier`.
 
     Returns
     -------
@@ -159,7 +175,8 @@ def pool_documents(
     for start in range(0, ends[0], bptt):
         chunk = ids[start : start + bptt, :n_rows]
         remaining = lengths[:n_rows] - start
-        arguments = (encoder, chunk, remaining, state, pools, masks, every_layer)
+        weights = token_weights[chunk]
+        arguments = (encoder, chunk, weights, remaining, state, pools, masks, every_layer)
         if recompute:
             # The masks are drawn already, so there is no random state to preserve.
             state, pools = checkpoint(
@@ -177,6 +194,7 @@ def pool_documents(
 def _read_chunk(
     encoder: AWDLSTM,
     chunk: Tensor,
+    weights: Tensor,
     remaining: Tensor,
     state: EncoderState | None,
     pools: Pools | None,
@@ -184,4 +202,4 @@ def _read_chunk(
     every_layer: bool,
 ) -> tuple[EncoderState, Pools]:
     hidden, state = encoder(chunk, state, masks, every_layer)
-    return state, pool_chunk(full_precision(hidden), remaining, pools)
+    return state, pool_chunk(full_precision(hidden), weights, remaining, pools)

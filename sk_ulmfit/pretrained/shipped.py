@@ -43,7 +43,10 @@ def read_shipped(
 
 
 def write_shipped(
-    trained: TrainedLanguageModel, name: str, root: Path, training: dict[str, list[dict[str, object]]]
+    trained: TrainedLanguageModel,
+    name: str,
+    root: Path,
+    training: dict[str, list[dict[str, object]]],
 ) -> None:
     """Write every direction of a model as `read_shipped` reads it.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..modules import LanguageModel
+from ..modules import LanguageModel, rarity
 from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
 from ..text.token_lists import TokenLists
@@ -114,6 +114,10 @@ class TrainedLanguageModel:
             for name, array in self.weights[direction].items()
             if name.startswith(ENCODER_PREFIX)
         }
+
+    def token_weights(self, direction: str) -> torch.Tensor:
+        """How much every token counts in a mean weighted by rarity."""
+        return rarity(torch.from_numpy(self.weights[direction]["bias"].copy()))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Describe the model by a JSON-able dict and named arrays."""

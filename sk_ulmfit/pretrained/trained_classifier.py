@@ -41,7 +41,7 @@ class TrainedClassifier:
 
     def module(self, direction: str, bptt: int) -> TextClassifier:
         """Build the network of one direction for predictions."""
-        module = self._empty(bptt)
+        module = self._empty(direction, bptt)
         load_arrays(module, self.weights[direction])
         return module
 
@@ -55,7 +55,7 @@ class TrainedClassifier:
         """
         dropouts = AWD_CLASSIFIER_DROPOUTS.scaled(dropout_mult)
         head_dropout = min(HEAD_DROPOUT * dropout_mult, 0.95)
-        module = self._empty(bptt, dropouts=dropouts, head_dropout=head_dropout)
+        module = self._empty(direction, bptt, dropouts=dropouts, head_dropout=head_dropout)
         if direction in self.weights:
             load_arrays(module, self.weights[direction])
         else:
@@ -64,7 +64,7 @@ class TrainedClassifier:
             load_arrays(module, {**to_arrays(module), **encoder})
         return module
 
-    def _empty(self, bptt: int, **kwargs: Any) -> TextClassifier:
+    def _empty(self, direction: str, bptt: int, **kwargs: Any) -> TextClassifier:
         module: TextClassifier = empty_module(
             TextClassifier,
             self.language_model.sizes,
@@ -74,6 +74,7 @@ class TrainedClassifier:
             bptt=bptt,
             **kwargs,
         )
+        module.token_weights = self.language_model.token_weights(direction)
         return module
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

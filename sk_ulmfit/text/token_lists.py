@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -66,6 +67,10 @@ class TokenLists:
         turned = TokenLists(self.ids[::-1], (self.offsets[-1] - self.offsets)[::-1])
         return turned.take(range(n - 1, -1, -1))
 
+    def renumbered(self, table: np.ndarray) -> TokenLists:
+        """The same documents with ``table[id]`` for every id."""
+        return TokenLists(table[self.ids], self.offsets)
+
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Find documents that are equal, and an order that depends on what documents say alone.
 
@@ -113,3 +118,9 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def renumbered(self, table: np.ndarray) -> Selection:
+        """The same documents with ``table[id]`` for every id."""
+        renumbered = copy.copy(self)
+        renumbered.ids = table[self.ids]
+        return renumbered

@@ -24,6 +24,9 @@ from .losses import ClassificationLoss, LanguageModelLoss
 from .nets import ClassifierNet, LanguageModelNet, ULMFiTNet
 from .progress import ProgressBar
 
+# From which size on the softmax is sampled, and how many words are drawn, unless users say so.
+_LARGE_VOCABULARY, _SAMPLES = 16_384, 4096
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -44,7 +47,7 @@ class TrainingOptions:
     seed: int
     verbose: int
     label: str = ""  # of the progress bar
-    softmax_samples: int | None = None  # None: the whole softmax
+    softmax_samples: int | str | None = None  # None: the whole softmax
     checkpoints: Path | None = None  # directory for the state of an unfinished training
     checkpoint_minutes: float = 10.0
     callbacks: Sequence[Any] = field(default_factory=tuple)
@@ -84,6 +87,9 @@ def train_language_model(
             module.load_state_dict(finished["module"])
             return _without_timings(finished["history"])
         callbacks.append(checkpoints)
+    n_samples = options.softmax_samples
+    if n_samples == "auto":
+        n_samples = _SAMPLES if module.encoder.sizes.vocab_size > _LARGE_VOCABULARY else None
     n_layers = len(module.encoder.layers)
     # The embedding is the softmax too, so it is the top of a language model.
     groups = [f"*encoder.layers.{layer}.*" for layer in range(n_layers)]
@@ -93,7 +99,7 @@ def train_language_model(
         share=share,
         criterion=LanguageModelLoss,
         criterion__regularisation=regularisation,
-        criterion__n_samples=options.softmax_samples,
+        criterion__n_samples=n_samples,
         criterion__generator=module.encoder.generator,
         optimizer__param_groups=[(pattern, {}) for pattern in groups],
         iterator_train=BPTTBatches,

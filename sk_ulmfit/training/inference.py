@@ -36,12 +36,21 @@ def predict_logits(
 
 
 def pooled_features(
-    encoder: AWDLSTM, documents: TokenLists, device: torch.device, *, pooling: str, bptt: int
+    encoder: AWDLSTM,
+    documents: TokenLists,
+    device: torch.device,
+    *,
+    token_weights: Tensor,
+    pooling: str,
+    bptt: int,
 ) -> np.ndarray:
     """Vectors of every document, shape (n, pooled size), float32."""
     encoder.eval()
+    weights = token_weights.to(device)
     return _in_batches(
-        documents, device, lambda ids, lengths: pool_documents(encoder, ids, lengths, pooling, bptt)
+        documents,
+        device,
+        lambda ids, lengths: pool_documents(encoder, ids, lengths, weights, pooling, bptt),
     )
 
 

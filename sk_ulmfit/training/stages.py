@@ -14,6 +14,10 @@ from ..pretrained.trained import Weights, to_arrays
 from ..text.token_lists import Selection, TokenLists
 from .batching import LabelledDocuments, TextStream
 from .fitting import TrainingInterrupted, TrainingOptions, train_classifier, train_language_model
+from .narrowing import narrowed, renumbering, used_tokens
+
+# Words of the language that a language model is trained on beside those of its texts.
+_FREQUENT = 2048
 
 # Documents, targets and weights in the loss.
 Labelled = tuple[TokenLists, np.ndarray, np.ndarray]
@@ -41,6 +45,13 @@ def language_model_stage(
     """
     dropouts = AWD_LM_DROPOUTS.scaled(dropout_mult)
     eos_id = start.tokenizer.vocab.bos_id
+    n_tokens = len(start.tokenizer.vocab)
+    texts = [train] if valid is None else [train, valid]
+    used = used_tokens(n_tokens, *texts, n_frequent=_FREQUENT)
+    if used is not None:
+        table = renumbering(n_tokens, used)
+        train, eos_id = train.renumbered(table), int(table[eos_id])
+        valid = None if valid is None else valid.renumbered(table)
 
     def train_one(
         module: LanguageModel, backward: bool, options: TrainingOptions
@@ -50,7 +61,8 @@ def language_model_stage(
         held_out = None
         if valid is not None:
             held_out = TextStream(valid, eos_id=eos_id, backward=backward)
-        return train_language_model(module, stream, held_out, options, dropout_mult)
+        with narrowed(module, used):
+            return train_language_model(module, stream, held_out, options, dropout_mult)
 
     modules = {name: start.module(name, dropouts) for name in start.directions}
     return _each_direction(modules, train_one, options, "language model")
@@ -75,11 +87,15 @@ def classifier_stage(
     unfreeze_schedule : str or sequence of int
     multilabel : bool
     """
+    n_tokens = next(iter(modules.values())).encoder.sizes.vocab_size
+    used = used_tokens(n_tokens, train[0], *([] if valid is None else [valid[0]]))
 
     def labelled(
         data: Labelled, backward: bool, rng: np.random.Generator | None
     ) -> LabelledDocuments:
         documents, targets, weights = data
+        if used is not None:
+            documents = documents.renumbered(renumbering(n_tokens, used))
         read = documents.reversed() if backward else documents
         return LabelledDocuments(read, targets, weights, rng)
 
@@ -88,7 +104,10 @@ def classifier_stage(
     ) -> list[dict[str, Any]]:
         shuffled = labelled(train, backward, np.random.default_rng(options.seed))
         held_out = None if valid is None else labelled(valid, backward, None)
-        return train_classifier(module, shuffled, held_out, options, unfreeze_schedule, multilabel)
+        with narrowed(module, used):
+            return train_classifier(
+                module, shuffled, held_out, options, unfreeze_schedule, multilabel
+            )
 
     return _each_direction(modules, train_one, options, "classifier")
 

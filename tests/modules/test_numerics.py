@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sk_ulmfit.modules import AWDLSTM, POOLINGS, Dropouts, LanguageModel, TextClassifier
+from sk_ulmfit.modules import AWDLSTM, POOLINGS, Dropouts, LanguageModel, TextClassifier, rarity
 from sk_ulmfit.modules.awd_lstm import EncoderSizes, detach
 from sk_ulmfit.modules.dropout import draw_mask
 from sk_ulmfit.modules.text_classifier import CHUNKS_KEPT_FOR_BACKWARD, pool_documents
@@ -14,6 +14,7 @@ from sk_ulmfit.training.losses import LanguageModelLoss
 from tests import reference
 
 SIZES = EncoderSizes(vocab_size=23, emb_size=6, hidden_size=9, n_layers=3)
+WEIGHTS = torch.linspace(0.05, 1.0, SIZES.vocab_size, dtype=torch.float64)  # of the tokens
 DROPOUTS = Dropouts(output=0.3, hidden=0.25, input=0.4, embed=0.2, weight=0.5)
 
 
@@ -134,7 +135,7 @@ def test_training_pass_uses_one_mask_for_all_chunks_of_a_document():
     lengths = [9, 6, 2]
     ids = random_ids(3, 9)
     encoder.generator = generator(5)
-    ours = pool_documents(encoder, ids, torch.tensor(lengths), "concat", bptt=4)
+    ours = pool_documents(encoder, ids, torch.tensor(lengths), WEIGHTS, "concat", bptt=4)
     encoder.generator = generator(5)
     masks = encoder.draw_masks(3)
     for row, n in enumerate(lengths):
@@ -160,15 +161,15 @@ def test_pooling_never_sees_padding(pooling):
     encoder = classifier().encoder.eval()
     ids = random_ids(4, 12)
     lengths = torch.tensor([12, 7, 7, 1])
-    pooled = pool_documents(encoder, ids, lengths, pooling, bptt=5)
+    pooled = pool_documents(encoder, ids, lengths, WEIGHTS, pooling, bptt=5)
     for row, n in enumerate(lengths.tolist()):
         for padding in (0, 5):
             other = ids.clone()
             other[row, n:] = padding
-            again = pool_documents(encoder, other, lengths, pooling, bptt=5)
+            again = pool_documents(encoder, other, lengths, WEIGHTS, pooling, bptt=5)
             assert torch.equal(again, pooled)
         alone = pool_documents(
-            encoder, ids[row : row + 1, :n], lengths[row : row + 1], pooling, 100
+            encoder, ids[row : row + 1, :n], lengths[row : row + 1], WEIGHTS, pooling, 100
         )
         torch.testing.assert_close(pooled[row], alone[0], rtol=0, atol=1e-12)
 
@@ -176,10 +177,30 @@ def test_pooling_never_sees_padding(pooling):
 def test_max_pooling_of_negative_outputs_beside_padding():
     encoder = classifier().encoder.eval()
     ids = random_ids(2, 6)
-    pooled = pool_documents(encoder, ids, torch.tensor([6, 1]), "max", bptt=6)
-    alone = pool_documents(encoder, ids[1:, :1], torch.tensor([1]), "last", bptt=6)
+    pooled = pool_documents(encoder, ids, torch.tensor([6, 1]), WEIGHTS, "max", bptt=6)
+    alone = pool_documents(encoder, ids[1:, :1], torch.tensor([1]), WEIGHTS, "last", bptt=6)
     assert (alone < 0).any(), "nothing negative: a zero from padding would not show"
     torch.testing.assert_close(pooled[1], alone[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("bptt", [2, 100])
+def test_every_layer_is_pooled_by_maximum_mean_and_weighted_mean(bptt):
+    encoder = classifier().encoder.eval()
+    ids = random_ids(2, 7)
+    pooled = pool_documents(encoder, ids, torch.tensor([7, 4]), WEIGHTS, "concat-layers", bptt=bptt)
+    for row, n in enumerate([7, 4]):
+        hidden, _ = encoder(ids[row, :n, None], every_layer=True)
+        hidden, weights = hidden[:, 0], WEIGHTS[ids[row, :n]]
+        weighted = sum(w * h for w, h in zip(weights, hidden, strict=True)) / sum(weights)
+        expected = torch.cat([hidden.max(dim=0).values, hidden.mean(dim=0), weighted])
+        torch.testing.assert_close(pooled[row], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_rare_words_weigh_more():
+    frequencies = torch.tensor([0.9, 0.09, 0.0099, 0.0001])
+    weights = rarity(frequencies.log() + 3)  # a softmax's bias is known up to a constant
+    torch.testing.assert_close(weights, 1e-4 / (1e-4 + frequencies))
+    torch.testing.assert_close(weights[-1], torch.tensor(0.5))
 
 
 def test_one_row_can_be_trained_on_despite_batch_normalisation():

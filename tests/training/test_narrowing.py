@@ -1,0 +1,109 @@
+"""Words that do not occur in the texts are left out of training, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sk_ulmfit.modules.dropout import Dropouts
+from sk_ulmfit.pretrained.trained import TrainedLanguageModel, to_arrays
+from sk_ulmfit.text.token_lists import Selection
+from sk_ulmfit.training import narrowing, stages
+from sk_ulmfit.training.narrowing import narrowed, used_tokens
+from tests.helpers import banking, classifier, language_model
+from tests.test_classifier import PressCtrlC
+
+TEXTS, LABELS = banking(3, 30)
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return language_model().fit(TEXTS)
+
+
+@pytest.fixture
+def some(lm):
+    """Documents of which a part of the vocabulary occurs, with their labels and that part."""
+    documents = lm.transform(TEXTS[:25])
+    used = used_tokens(len(lm.vocab_), documents.tokens)
+    assert 20 < len(used) < 0.8 * len(lm.vocab_)
+    return documents, LABELS[:25], used
+
+
+def test_a_classifier_is_what_it_would_be_with_the_whole_vocabulary(lm, some, monkeypatch):
+    documents, labels, used = some
+    clf = classifier(max_epochs=6, dropout_mult=0, unfreeze_schedule="full")
+    narrow = clf.fit(documents, labels).trained_.weights["forward"]
+    seen = []
+    monkeypatch.setattr(stages, "used_tokens", lambda *args, **kwargs: seen.append(args))
+    whole = clf.fit(documents, labels).trained_.weights["forward"]
+    assert seen and set(narrow) == set(whole)
+    for name in whole:
+        np.testing.assert_allclose(narrow[name], whole[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    before = lm.trained_.weights["forward"]["encoder.embedding"]
+    changed = np.flatnonzero((narrow["encoder.embedding"] != before).any(axis=1))
+    np.testing.assert_array_equal(changed, used)
+
+
+def test_fine_tuning_keeps_words_that_neither_occur_nor_are_frequent(lm, some, monkeypatch):
+    monkeypatch.setattr(stages, "_FREQUENT", 30)
+    _, _, used = some
+    tuned = language_model(pretrained=lm, max_epochs=3).fit(TEXTS[:25])
+    assert tuned.vocab_ == lm.vocab_
+    for name in ("encoder.embedding", "bias"):
+        before, after = (model.trained_.weights["forward"][name] for model in (lm, tuned))
+        same = (before == after).reshape(len(before), -1).all(axis=1)
+        np.testing.assert_array_equal(np.flatnonzero(~same), np.union1d(used, np.arange(30)))
+    assert tuned.perplexity(TEXTS[:25]) < 0.9 * lm.perplexity(TEXTS[:25])
+
+
+def test_held_out_texts_keep_their_words(lm):
+    tuned = language_model(pretrained=lm, early_stopping=True, validation_fraction=0.5)
+    history = tuned.fit(TEXTS[:20]).history_
+    assert all(np.isfinite(epoch["valid_loss"]) for epoch in history)
+
+
+def test_the_vocabulary_is_whole_again_after_an_interrupt(lm, some):
+    documents, labels, _ = some
+    clf = classifier(callbacks=[PressCtrlC()], max_epochs=5)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(documents, labels)
+    n_words = len(lm.vocab_)
+    assert len(clf.trained_.weights["forward"]["encoder.embedding"]) == n_words
+    assert clf.predict_proba(lm.transform(TEXTS)).shape == (len(TEXTS), 3)
+
+
+def test_what_was_learned_is_put_back_even_after_an_error(lm):
+    trained: TrainedLanguageModel = lm.trained_
+    module = trained.module("forward", Dropouts())
+    used = np.array([0, 2, 5])
+    with pytest.raises(RuntimeError), narrowed(module, used):
+        assert module.encoder.embedding.shape[0] == module.encoder.sizes.vocab_size == 3
+        with torch.no_grad():
+            module.bias.add_(1)
+        raise RuntimeError
+    arrays, before = to_arrays(module), trained.weights["forward"]
+    difference = np.zeros(len(lm.vocab_), dtype=np.float32)
+    difference[used] = 1
+    np.testing.assert_allclose(arrays["bias"] - before["bias"], difference, atol=1e-6)
+    np.testing.assert_array_equal(arrays["encoder.embedding"], before["encoder.embedding"])
+    assert module.encoder.sizes.vocab_size == len(lm.vocab_)
+
+
+def test_corpora_on_disk_and_texts_with_nearly_all_words_are_left_alone(lm, tmp_path):
+    tokens = lm.transform(TEXTS).tokens
+    assert used_tokens(len(lm.vocab_), tokens) is None
+    some = lm.transform(TEXTS[:10]).tokens
+    assert used_tokens(len(lm.vocab_), some) is not None
+    np.save(tmp_path / "ids.npy", some.ids)
+    some.ids = np.load(tmp_path / "ids.npy", mmap_mode="r")
+    assert used_tokens(len(lm.vocab_), some) is None
+    assert used_tokens(len(lm.vocab_), Selection(some, np.arange(3))) is None
+
+
+def test_renumbering_finds_every_token(some):
+    documents, _, used = some
+    table = narrowing.renumbering(1000, used)
+    renumbered = documents.tokens.renumbered(table)
+    np.testing.assert_array_equal(used[renumbered.ids], documents.tokens.ids)
