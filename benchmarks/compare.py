@@ -3,6 +3,8 @@
     python benchmarks/compare.py --data DIR --set trec6 --model ulmfit --seed 0
     python benchmarks/compare.py --data DIR --set sst2 --model tfidf en-small --labels 100
 
+The models "fasttext" and "minilm" need the extra `bench`.
+
 `DIR` holds a folder for each data set, with train.csv.xz and test.csv.xz (columns label, text).
 Results go to benchmarks/results/, one JSON file a run; a run that is there already is not
 repeated. `benchmarks/report.py` makes the tables of docs/results.md of them.
@@ -12,36 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from _baselines import FastText, MiniLM, tfidf
 from _data import read_split
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, train_test_split
+from _runs import RESULTS, draw, measure
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
-
-RESULTS = Path(__file__).parent / "results"
-
-
-def tfidf(seed: int) -> Any:
-    """TF-IDF + LogisticRegression, tuned by cross-validation on the training texts."""
-    pipe = Pipeline(
-        [
-            ("tfidf", TfidfVectorizer(sublinear_tf=True)),
-            ("clf", LogisticRegression(max_iter=2000)),
-        ]
-    )
-    grid = {"tfidf__ngram_range": [(1, 1), (1, 2)], "clf__C": [1, 10]}
-    return GridSearchCV(pipe, grid, cv=3)
 
 
 def ulmfit(seed: int, direction: str = "forward") -> Pipeline:
@@ -62,7 +43,9 @@ def pretrained_both(seed: int) -> ULMFiTClassifier:
 
 
 MODELS = {
-    "tfidf": tfidf,
+    "tfidf": lambda seed: tfidf(),
+    "fasttext": FastText,
+    "minilm": lambda seed: MiniLM(),
     "ulmfit": ulmfit,
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
     "en-small": pretrained,
@@ -70,68 +53,20 @@ MODELS = {
 }
 
 
-def few(labels: list[str], n_labels: int, seed: int) -> np.ndarray:
-    """Draw rows: `n_labels` in all, each class with about its share, at least one."""
-    every = np.arange(len(labels))
-    rows, _ = train_test_split(every, train_size=n_labels, stratify=labels, random_state=seed)
-    return np.sort(rows)
-
-
 def run(
     data: Path, name: str, model_name: str, seed: int, n_labels: int | None = None
 ) -> dict[str, Any]:
-    """Fit, predict the test split, and describe both."""
+    """Fit on all or on `n_labels` training texts, and read the test split."""
     train, test = read_split(data, name, "train"), read_split(data, name, "test")
     if n_labels is not None:
-        rows = few(train[1], n_labels, seed)
-        train = [train[0][i] for i in rows], [train[1][i] for i in rows]
-    model = MODELS[model_name](seed)
-    start = time.perf_counter()
-    model.fit(*train)
-    fitted = time.perf_counter()
-    predicted = model.predict(test[0])
-    done = time.perf_counter()
-    result: dict[str, Any] = {
+        train, _ = draw(train, n_labels, seed)
+    return {
         "set": name,
         "model": model_name,
         "seed": seed,
         "labels": n_labels,
-        "n_train": len(train[0]),
-        "n_test": len(test[0]),
-        "error": round(100 * float(np.mean(predicted != np.array(test[1]))), 3),
-        "fit_seconds": round(fitted - start, 1),
-        "predict_per_second": round(len(test[0]) / (done - fitted), 1),
+        **measure(MODELS[model_name](seed), train, test),
     }
-    if isinstance(model, (Pipeline, ULMFiTClassifier)):
-        lone = isinstance(model, ULMFiTClassifier)
-        lm, clf = (model.language_model_, model) if lone else (model["lm"], model["clf"])
-        result["losses"] = {
-            step: [
-                [epoch["direction"], epoch["epoch"], round(float(epoch["train_loss"]), 4)]
-                for epoch in estimator.history_
-            ]
-            for step, estimator in (("lm", lm), ("clf", clf))
-        }
-        result["test_perplexity"] = round(lm.perplexity(test[0]), 2)
-        result["params"] = {
-            step: {
-                key: value
-                for key, value in estimator.get_params(deep=False).items()
-                if isinstance(value, (int, float, str, bool, type(None), list, tuple))
-            }
-            for step, estimator in (("lm", lm), ("clf", clf))
-        }
-    else:
-        result["params"] = {key: str(value) for key, value in model.best_params_.items()}
-    packages = ("sk-ulmfit", "torch", "scikit-learn", "skorch", "tokenizers")
-    result["versions"] = {package: version(package) for package in packages}
-    result["machine"] = {
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-    return result
 
 
 def main() -> None:

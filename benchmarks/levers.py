@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from _data import read_split
-from compare import few
+from _runs import draw
 from wikitext_perplexity import wikitext_perplexity
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -51,17 +51,15 @@ N_LABELS, N_DRAWS, N_HELD_OUT = 100, 2, 1000
 
 def downstream(model: TrainedLanguageModel, data: Path, name: str) -> dict[str, Any]:
     """Mean error with few labels, on texts held out of the training set."""
-    texts, labels = (np.array(column, dtype=object) for column in read_split(data, name, "train"))
     errors, seconds = [], []
     for seed in range(N_DRAWS):
-        order = np.random.default_rng(1000 + seed).permutation(len(texts))
-        held_out, pool = order[:N_HELD_OUT], order[N_HELD_OUT:]
-        rows = pool[few(labels[pool].tolist(), N_LABELS, seed)]
+        held_out, pool = draw(read_split(data, name, "train"), N_HELD_OUT, 1000 + seed)
+        train, _ = draw(pool, N_LABELS, seed)
         begin = time.process_time()
         clf = ULMFiTClassifier(ULMFiTLanguageModel.from_trained(model), random_state=seed)
-        clf.fit(texts[rows].tolist(), labels[rows].astype(str))
+        clf.fit(*train)
         seconds.append(time.process_time() - begin)
-        wrong = clf.predict(texts[held_out].tolist()) != labels[held_out].astype(str)
+        wrong = clf.predict(held_out[0]) != np.array(held_out[1])
         errors.append(100 * float(np.mean(wrong)))
     return {
         "error": round(float(np.mean(errors)), 2),
