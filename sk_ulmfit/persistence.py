@@ -1,8 +1,9 @@
 """Models as directories of safetensors and JSON. Loading one runs no code.
 
-A directory holds ``model.json`` (class, parameters, tokenizer, sizes, history) and
-``weights.safetensors``, or several such files. It is written beside its place and renamed, so that
-an interrupted save never leaves half a model.
+A directory holds ``model.json`` (class, parameters, tokenizer, sizes, history, checksums) and files
+of weights that are named by their content. The weights are written first, then ``model.json`` is
+put in its place by one rename: until then the directory is the earlier model, from then on the new
+one, whenever a save is interrupted. What belongs to neither is removed at the end of the next save.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ import numpy as np
 FORMAT = "sk_ulmfit"
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "model.json"
-WEIGHTS_FILE = "weights.safetensors"
-_WEIGHTS_NAME = re.compile(r"weights(-\d+-of-\d+)?\.safetensors")
+_WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
+# What a save that was interrupted may leave behind, weights in use among it.
+_OWN_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors|\..+\.new")
 
 __all__ = ["load", "read_model", "write_model"]
 
@@ -54,8 +56,18 @@ def load(path: str | os.PathLike[str]) -> Any:
     name = description["class"]
     if name not in ("ULMFiTLanguageModel", "ULMFiTClassifier"):
         raise ValueError(f"{path}: holds a {name!r}, which is not an estimator of sk_ulmfit.")
-    estimator: Any = getattr(sk_ulmfit, name)._from_saved(description, arrays)
+    with blamed_on(path):
+        estimator: Any = getattr(sk_ulmfit, name)._from_saved(description, arrays)
     return estimator
+
+
+@contextmanager
+def blamed_on(path: str | os.PathLike[str] | Traversable) -> Iterator[None]:
+    """Name the model directory in the error that its content leads to."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ValueError(f"{path} does not hold what it should: {error}") from error
 
 
 def write_model(
@@ -80,40 +92,57 @@ def write_model(
     ------
     FileExistsError
         If `path` exists and is not a model directory.
+    OSError
+        If it cannot be written.
+    ValueError
+        If there is a NaN or an infinity among the weights.
     """
-    from safetensors.numpy import save
-
     path = Path(path)
-    if path.exists() and not (path / DESCRIPTION_FILE).is_file():
+    if path.exists() and not _holds_model_or_nothing(path):
         raise FileExistsError(
             f"{path} exists and is not a saved model. Choose a path that is free."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    own = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds values that are not finite: the model is not saved.")
     try:
-        beside = own / "new"
-        beside.mkdir()  # with the rights that other directories get: mkdtemp's is closed to others
-        parts = _spread(arrays, max_file_bytes)
-        digests = {}
-        for n, names in enumerate(parts, start=1):
-            file = WEIGHTS_FILE if len(parts) == 1 else f"weights-{n}-of-{len(parts)}.safetensors"
-            # safetensors writes the buffer as it lies: a transposed view would come back wrong.
-            contiguous = {name: np.ascontiguousarray(arrays[name]) for name in names}
-            content = save(contiguous)
-            # (its own save_file() would make files that only their owner can read)
-            (beside / file).write_bytes(content)
-            digests[file] = _sha256(content)
-        described = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "weights_sha256": digests,
-            **description,
-        }
-        text = json.dumps(described, indent=1, ensure_ascii=False, default=plain)
-        (beside / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-        _replace_directory(beside, path)
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
+        _write(path, description, arrays, max_file_bytes)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}: the model is not saved, and one that was saved there "
+            "before is as it was",
+            str(path),
+        ) from error
+
+
+def _write(
+    path: Path, description: dict[str, Any], arrays: dict[str, np.ndarray], max_bytes: int | None
+) -> None:
+    from safetensors.numpy import save
+
+    path.mkdir(parents=True, exist_ok=True)
+    digests = {}
+    for names in _spread(arrays, max_bytes):
+        # safetensors writes the buffer as it lies: a transposed view would come back wrong.
+        content = save({name: np.asarray(arrays[name], order="C") for name in names})
+        digest = _sha256(content)
+        file = f"weights-{digest[:16]}.safetensors"
+        _write_whole(path / file, content)
+        digests[file] = digest
+    described = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "weights_sha256": digests,
+        **description,
+    }
+    described = json.loads(json.dumps(described, default=plain))  # as it will be read
+    described["sha256"] = _sha256(_canonical(described))
+    text = json.dumps(described, indent=1, ensure_ascii=False)
+    _write_whole(path / DESCRIPTION_FILE, text.encode("utf-8", "surrogatepass"))
+    for entry in path.iterdir():
+        if _OWN_NAME.fullmatch(entry.name) and entry.name not in digests:
+            os.unlink(entry)
 
 
 def read_model(
@@ -138,16 +167,20 @@ def read_model(
     if not file.is_file():
         raise FileNotFoundError(f"{path} is not a saved model: there is no {DESCRIPTION_FILE}.")
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError(f"{file} does not describe a model of sk_ulmfit.")
-    if description["format_version"] > FORMAT_VERSION:
+    version = description.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
         raise ValueError(
-            f"{file} has format version {description['format_version']}, this sk_ulmfit reads "
-            f"{FORMAT_VERSION} and below. Upgrade sk_ulmfit."
+            f"{file} has format version {version}, this sk_ulmfit reads {FORMAT_VERSION} and "
+            "below. Upgrade sk_ulmfit."
         )
+    digest = description.pop("sha256", None)
+    if digest != _sha256(_canonical(description)):
+        raise ValueError(f"{file} is damaged: its checksum is not the one it was saved with.")
     if kind is not None and description["class"] != kind:
         raise ValueError(f"{path} holds a {description['class']}, not a {kind}.")
     arrays: dict[str, np.ndarray] = {}
@@ -198,19 +231,30 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be saved as JSON.")
 
 
+def _canonical(description: dict[str, Any]) -> bytes:
+    """The same bytes for the same description, however it is laid out."""
+    return json.dumps(description, sort_keys=True).encode("ascii")
+
+
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _replace_directory(new: Path, path: Path) -> None:
-    # A directory cannot be renamed onto a full one: the old model steps aside first.
-    if not path.exists():
-        new.rename(path)
-        return
-    old = new.with_name("old")
-    path.rename(old)
+def _write_whole(file: Path, content: bytes) -> None:
+    """Write beside the file's place, onto the disk, and rename."""
+    beside = file.with_name(f".{file.name}.new")
     try:
-        new.rename(path)
+        with beside.open("wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.replace(beside, file)
     except OSError:
-        old.rename(path)
+        beside.unlink(missing_ok=True)  # a full disk needs its room back
         raise
+
+
+def _holds_model_or_nothing(path: Path) -> bool:
+    if (path / DESCRIPTION_FILE).is_file():
+        return True
+    return path.is_dir() and all(_OWN_NAME.fullmatch(file.name) for file in path.iterdir())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..persistence import read_model
+from ..persistence import blamed_on, read_model
 from .downloads import fetch
 from .fastai import read_fastai
 from .fastai_files import holds_fastai
@@ -93,4 +93,5 @@ def _load_named(name: str | Path) -> TrainedLanguageModel:
             f"({', '.join(DOWNLOADABLE)}). Use pretrained=None to train one from scratch."
         )
     description, arrays = read_model(path, "ULMFiTLanguageModel")
-    return TrainedLanguageModel.from_parts(description["language_model"], arrays)
+    with blamed_on(path):
+        return TrainedLanguageModel.from_parts(description["language_model"], arrays)

@@ -145,13 +145,18 @@ class TrainedLanguageModel:
             direction, _, name = key.partition("/")
             # Shipped models are in half precision on disk.
             weights[direction][name] = array.astype(np.float32, copy=False)
-        return cls(
+        model = cls(
             tokenizer_from_dict(description["tokenizer"]),
             emb_size=description["emb_size"],
             hidden_size=description["hidden_size"],
             n_layers=description["n_layers"],
             weights=weights,
         )
+        with torch.device("meta"):
+            expected = LanguageModel(model.sizes).state_dict()
+        for arrays in weights.values():
+            check_shapes(arrays, expected)
+        return model
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> TrainedLanguageModel:
         """Carry the weights over to another vocabulary (paper section 3.2).
@@ -231,6 +236,23 @@ def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
     with torch.device("meta"):
         module = factory(*args, **kwargs)
     return module.to_empty(device="cpu")
+
+
+def check_shapes(arrays: dict[str, np.ndarray], expected: dict[str, torch.Tensor]) -> None:
+    """Refuse weights that do not fit a network.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = {name: array.shape for name, array in arrays.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"The weights do not fit the sizes: {name} has shape {found.get(name)}, it should "
+                f"be {wanted.get(name)}."
+            )
 
 
 def load_arrays(module: torch.nn.Module, arrays: dict[str, np.ndarray]) -> None:

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
-from .trained import TrainedLanguageModel, Weights, empty_module, load_arrays, to_arrays
+from .trained import (
+    TrainedLanguageModel,
+    Weights,
+    check_shapes,
+    empty_module,
+    load_arrays,
+    to_arrays,
+)
 
 # Dropout before the last layer of the head, in the authors' scripts.
 HEAD_DROPOUT = 0.1
@@ -106,7 +113,7 @@ class TrainedClassifier:
                 of_language_model[name] = array
             else:
                 weights.setdefault(part, {})[name] = array
-        return cls(
+        model = cls(
             TrainedLanguageModel.from_parts(description["language_model"], of_language_model),
             np.array(description["classes"], dtype=description["classes_dtype"]),
             description["multilabel"],
@@ -114,3 +121,6 @@ class TrainedClassifier:
             description["pooling"],
             weights,
         )
+        for direction, own in weights.items():
+            check_shapes(own, model._empty(direction, bptt=1).state_dict())
+        return model

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sk_ulmfit
-from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, persistence
 from sk_ulmfit.pretrained import directions_of, load_pretrained, shipped
 from tests.helpers import banking, language_model
 
@@ -97,11 +97,16 @@ def test_a_part_that_is_missing_or_has_another_name_is_refused(tmp_path):
     trained = language_model(max_epochs=1).fit(TEXTS).trained_
     shipped.write_shipped(trained, "small", tmp_path, {"forward": {}})
     folder = tmp_path / "small" / "forward"
-    described = (folder / "model.json").read_text()
-    (folder / "model.json").write_text(described.replace("weights.safetensors", "../../etc/passwd"))
+    before = (folder / "model.json").read_bytes()
+    described = json.loads(before)
+    (weights,) = folder.glob("weights-*.safetensors")
+    described["weights_sha256"] = {"../../etc/passwd": "0"}
+    del described["sha256"]
+    described["sha256"] = persistence._sha256(persistence._canonical(described))
+    (folder / "model.json").write_text(json.dumps(described))
     with pytest.raises(ValueError, match="is no file of weights"):
         load_pretrained(folder)
-    (folder / "model.json").write_text(described)
-    (folder / "weights.safetensors").unlink()
+    (folder / "model.json").write_bytes(before)
+    weights.unlink()
     with pytest.raises(ValueError, match="is incomplete"):
         load_pretrained(folder)

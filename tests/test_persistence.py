@@ -1,0 +1,241 @@
+"""Saved models survive crashes, full disks and damage, or say what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import sk_ulmfit
+from sk_ulmfit import persistence
+from sk_ulmfit.persistence import read_model, write_model
+from tests.helpers import banking, classifier, language_model
+
+TEXTS, LABELS = banking(3, 15)
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return language_model(emb_size=8, hidden_size=8, n_layers=1, max_epochs=1).fit(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def clf(lm):
+    return classifier(max_epochs=1).fit(lm.transform(TEXTS), LABELS)
+
+
+def fingerprint(estimator) -> str:
+    """Equal for equal fitted models."""
+    trained = estimator.trained_
+    if hasattr(trained, "fingerprint"):
+        return trained.fingerprint
+    return repr([trained.language_model.fingerprint, sorted(trained.weights["forward"].items())])
+
+
+@pytest.mark.parametrize("kind", ["lm", "clf"])
+def test_no_flipped_bit_goes_unnoticed(kind, request, tmp_path):
+    model = request.getfixturevalue(kind)
+    model.save(tmp_path / "model")
+    random = np.random.default_rng(0)
+    for file in sorted((tmp_path / "model").iterdir()):
+        content = file.read_bytes()
+        for place in random.integers(len(content), size=150):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << random.integers(8)
+            file.write_bytes(flipped)
+            try:
+                loaded = sk_ulmfit.load(tmp_path / "model")
+            except ValueError as error:
+                assert str(tmp_path / "model") in str(error)
+            else:  # a space turned into another kind of space, say
+                assert fingerprint(loaded) == fingerprint(model)
+                assert json.loads(flipped) == json.loads(content)
+        file.write_bytes(content)
+    assert fingerprint(sk_ulmfit.load(tmp_path / "model")) == fingerprint(model)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.999])
+def test_a_truncated_file_is_named(lm, share, tmp_path):
+    lm.save(tmp_path / "model")
+    for file in sorted((tmp_path / "model").iterdir()):
+        content = file.read_bytes()
+        file.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(ValueError, match=rf"{file.name}.* is damaged"):
+            sk_ulmfit.load(tmp_path / "model")
+        file.write_bytes(content)
+
+
+def test_a_pickle_under_our_name_is_not_run(lm, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    lm.save(tmp_path / "model")
+    for file in sorted((tmp_path / "model").iterdir()):
+        content = file.read_bytes()
+        file.write_bytes(pickle.dumps(Payload()))
+        with pytest.raises(ValueError, match="is damaged"):
+            sk_ulmfit.load(tmp_path / "model")
+        file.write_bytes(content)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_weights_of_other_sizes_are_refused(lm, clf, tmp_path):
+    for model, path in ((lm, tmp_path / "lm"), (clf, tmp_path / "clf")):
+        model.save(path)
+        description, arrays = read_model(path)
+        description.pop("weights_sha256")
+        name = next(name for name in arrays if name.endswith("weight_hh"))
+        write_model(path, description, {**arrays, name: arrays[name][:-1]})
+        with pytest.raises(ValueError, match=r"weights do not fit .*weight_hh has shape"):
+            sk_ulmfit.load(path)
+
+
+def test_values_that_are_not_finite_are_never_saved(lm, tmp_path):
+    lm.save(tmp_path / "model")
+    before = fingerprint(sk_ulmfit.load(tmp_path / "model"))
+    description, arrays = read_model(tmp_path / "model")
+    next(iter(arrays.values())).flat[3] = np.nan
+    with pytest.raises(ValueError, match="not finite: the model is not saved"):
+        write_model(tmp_path / "model", description, arrays)
+    assert fingerprint(sk_ulmfit.load(tmp_path / "model")) == before
+
+
+class Crash(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_a_crash_at_any_step_leaves_the_earlier_model_or_the_new_one(
+    lm, clf, tmp_path, monkeypatch
+):
+    """Every call that touches the disk is the last one once."""
+    whole = {fingerprint(lm): 0, fingerprint(clf): 0}
+    n_steps = 0
+    for crash_at in range(1, 100):
+        path = tmp_path / str(crash_at)
+        lm.save(path)
+        n_steps = 0
+
+        def counted(function, crash_at=crash_at):
+            def call(*args, **kwargs):
+                nonlocal n_steps
+                n_steps += 1
+                if n_steps == crash_at:
+                    raise Crash
+                return function(*args, **kwargs)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for name in ("replace", "fsync", "unlink"):
+                patch.setattr(persistence.os, name, counted(getattr(os, name)))
+            try:
+                clf.save(path)
+            except Crash:
+                crashed = True
+            else:
+                crashed = False
+        whole[fingerprint(sk_ulmfit.load(path))] += 1
+        lm.save(path)  # goes over what the crash left
+        assert len(list(path.iterdir())) == 2
+        if not crashed:
+            break
+    assert not crashed and crash_at >= 5 and min(whole.values()) >= 2
+
+
+def test_a_first_save_that_crashed_can_be_repeated(lm, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+
+        def crash(*args):
+            raise Crash
+
+        patch.setattr(persistence.os, "replace", crash)
+        with pytest.raises(Crash):
+            lm.save(tmp_path / "model")
+    assert list((tmp_path / "model").iterdir())
+    with pytest.raises(FileNotFoundError, match="not a saved model"):
+        sk_ulmfit.load(tmp_path / "model")
+    lm.save(tmp_path / "model")
+    assert fingerprint(sk_ulmfit.load(tmp_path / "model")) == fingerprint(lm)
+
+
+SAVE_FOREVER = """
+import sys, sk_ulmfit
+models = [sk_ulmfit.load(path) for path in sys.argv[2:]]
+print("ready", flush=True)
+while True:
+    for model in models:
+        model.save(sys.argv[1])
+"""
+
+
+def test_kill_9_while_saving(lm, clf, tmp_path):
+    for name, model in (("lm", lm), ("clf", clf), ("model", lm)):
+        model.save(tmp_path / name)
+    known = {fingerprint(lm), fingerprint(clf)}
+    random = np.random.default_rng(0)
+    arguments = [str(tmp_path / name) for name in ("model", "lm", "clf")]
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOREVER, *arguments], stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == b"ready\n"
+        for _ in range(5):
+            time.sleep(random.uniform(0, 0.05))
+            process.send_signal(signal.SIGSTOP)  # as good as dead, seen from the disk
+            assert fingerprint(sk_ulmfit.load(tmp_path / "model")) in known
+            process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
+        assert fingerprint(sk_ulmfit.load(tmp_path / "model")) in known
+
+
+DISK_FULL = """
+import resource, signal, sys, sk_ulmfit
+model = sk_ulmfit.load(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # no file may grow beyond
+model.save(sys.argv[2])
+"""
+
+
+def test_a_disk_that_is_full_leaves_the_earlier_model(lm, clf, tmp_path):
+    clf.save(tmp_path / "clf")
+    lm.save(tmp_path / "model")
+    before = sorted(file.name for file in (tmp_path / "model").iterdir())
+    command = [sys.executable, "-c", DISK_FULL, str(tmp_path / "clf"), str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "the model is not saved, and one that was saved there before is as it was" in done.stderr
+    assert fingerprint(sk_ulmfit.load(tmp_path / "model")) == fingerprint(lm)
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == before
+
+
+def test_a_place_that_cannot_be_written_to_is_named(lm, tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(OSError, match="the model is not saved") as caught:
+        lm.save(tmp_path / "file" / "model")
+    assert caught.value.filename == str(tmp_path / "file" / "model")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.doc").write_text("mine")
+    with pytest.raises(FileExistsError, match="Choose a path that is free"):
+        lm.save(tmp_path / "other")
+    with pytest.raises(FileExistsError, match="Choose a path that is free"):
+        lm.save(tmp_path / "file")
+    if os.geteuid() != 0:  # root may write anywhere
+        (tmp_path / "closed").mkdir(mode=0o500)
+        with pytest.raises(PermissionError, match="the model is not saved"):
+            lm.save(tmp_path / "closed" / "model")
+
+
+def test_files_can_be_read_by_others(lm, tmp_path):
+    lm.save(tmp_path / "model")
+    (tmp_path / "file").touch()
+    usual = (tmp_path / "file").stat().st_mode
+    assert {file.stat().st_mode for file in (tmp_path / "model").iterdir()} == {usual}
