@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from _baselines import FastText, MiniLM, tfidf
+from _baselines import MiniLM, fasttext, tfidf
 from _data import read_split
 from _runs import RESULTS, draw, measure
 from sklearn.pipeline import Pipeline
@@ -44,7 +44,7 @@ def pretrained_both(seed: int) -> ULMFiTClassifier:
 
 MODELS = {
     "tfidf": lambda seed: tfidf(),
-    "fasttext": FastText,
+    "fasttext": fasttext,
     "minilm": lambda seed: MiniLM(),
     "ulmfit": ulmfit,
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),

@@ -29,7 +29,7 @@ Groups = dict[tuple[str, str, int | None], list[dict[str, Any]]]
 
 NAMES = {
     "tfidf": "TF-IDF + LogisticRegression, tuned",
-    "fasttext": "fastText",
+    "fasttext": "fastText, tuned",
     "minilm": "frozen MiniLM + LogisticRegression, tuned",
     "ulmfit": "ULMFiT without pretraining, forward",
     "ulmfit-both": "ULMFiT without pretraining, both directions",
@@ -59,7 +59,7 @@ FEW_HEAD = """## Few labels
 
 So many training texts are drawn at random, each class in its share, and nothing else of the
 training set is used, not even as text without labels. Mean and standard deviation of the draws;
-nothing is tuned for a data set, but the logistic regressions of TF-IDF and MiniLM, by
+nothing is tuned for a data set, but TF-IDF, fastText and the regression on MiniLM, by
 cross-validation on the texts drawn.
 """
 
