@@ -110,8 +110,8 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
     softmax_samples : int, "auto" or None, default="auto"
         Train with a sampled softmax, which compares the word that comes next with that many
         words drawn at random instead of with all: several times faster for large vocabularies.
-        "auto" draws 4096 if the texts have more than 16,384 different words. None: always the
-        whole softmax. Perplexity is that of the whole softmax in any case.
+        "auto" draws 4096 of more than 16,384 words. None: always the whole softmax. Perplexity
+        is that of the whole softmax in any case.
     weight_decay : float, default=1e-6
         Weight decay of AdamW.
     validation_fraction : float, default=0.1

@@ -203,7 +203,22 @@ def _learn_merges(
     pieces = sorted(model["vocab"], key=model["vocab"].__getitem__)
     # Older versions of the library write a merge as one string.
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-    return pieces, merges
+    return _without_special(pieces, merges)
+
+
+def _without_special(pieces: list[str], merges: list[str]) -> tuple[list[str], list[str]]:
+    """Leave out pieces that spell a special token ("xxunkx" has one), and what is made of them."""
+    dropped = set(SPECIAL_TOKENS).intersection(pieces)
+    if not dropped:
+        return pieces, merges
+    kept = []
+    for merge in merges:
+        left, _, right = merge.partition(" ")
+        if dropped.isdisjoint((left, right, left + right)):
+            kept.append(merge)
+        else:
+            dropped.add(left + right)
+    return [piece for piece in pieces if piece not in dropped], kept
 
 
 def _repeated(words: dict[str, int], at_once: int = 10_000) -> Iterator[str]:

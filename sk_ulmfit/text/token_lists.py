@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -118,9 +117,3 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.starts)
-
-    def renumbered(self, table: np.ndarray) -> Selection:
-        """The same documents with ``table[id]`` for every id."""
-        renumbered = copy.copy(self)
-        renumbered.ids = table[self.ids]
-        return renumbered

@@ -1,9 +1,9 @@
-"""Training with the words that occur in the texts alone.
+"""Training a classifier with the words that occur in its texts alone.
 
-A pretrained vocabulary has tens of thousands of words, of which a task's texts use a part. What a
-classifier's training does to the others is nothing; a language model's fine-tuning learns of them
-that they are rare, which is known before. So they are left out (the paper's scripts leave them out
-for good): where texts are few, an optimizer's step over all words is most of the work.
+A pretrained vocabulary has tens of thousands of words, of which a task's texts use a part. Training
+changes no other: no gradient reaches them. But with them in the network, an optimizer's step over
+all of them is most of the work where texts are few. So they are left out, and nothing else changes.
+(A language model's softmax does learn of words that do not occur: there they stay.)
 """
 
 from __future__ import annotations
@@ -16,37 +16,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..modules import LanguageModel, TextClassifier
-from ..text.token_lists import Selection, TokenLists
+from ..modules import TextClassifier
+from ..text.token_lists import TokenLists
 
 # A larger share of the vocabulary is not worth the copies.
 _MOST = 0.9
 
 
-def used_tokens(
-    n_tokens: int, *texts: TokenLists | Selection, n_frequent: int = 0
-) -> np.ndarray | None:
+def used_tokens(n_tokens: int, *texts: TokenLists) -> np.ndarray | None:
     """Find the ids that occur in texts.
 
     Parameters
     ----------
     n_tokens : int
         Size of the vocabulary.
-    *texts : TokenLists or Selection
-    n_frequent : int, default=0
-        Take in so many ids from the vocabulary's begin, whether they occur or not: a softmax that
-        never saw the language's most frequent words would no more know how likely they are.
+    *texts : TokenLists
 
     Returns
     -------
     ndarray of int64 or None
-        In rising order. None if these are nearly all, or if the texts lie on disk: a corpus of
-        that size uses them all.
+        In rising order. None if these are nearly all.
     """
-    if any(isinstance(part.ids, np.memmap) for part in texts):
-        return None
     occurs = np.zeros(n_tokens, dtype=bool)
-    occurs[:n_frequent] = True
     for part in texts:
         occurs[part.ids] = True
     used = np.flatnonzero(occurs)
@@ -61,12 +52,12 @@ def renumbering(n_tokens: int, used: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def narrowed(module: LanguageModel | TextClassifier, used: np.ndarray | None) -> Iterator[None]:
+def narrowed(module: TextClassifier, used: np.ndarray | None) -> Iterator[None]:
     """Cut a network's vocabulary to some ids for a while, and put back what they learned.
 
     Parameters
     ----------
-    module : LanguageModel or TextClassifier
+    module : TextClassifier
     used : ndarray of int64 or None
         None leaves it as it is.
     """
@@ -74,19 +65,15 @@ def narrowed(module: LanguageModel | TextClassifier, used: np.ndarray | None) ->
         yield
         return
     rows = torch.from_numpy(used)
-    owners: list[tuple[nn.Module, str]] = [(module.encoder, "embedding")]
-    owners.append((module, "bias" if isinstance(module, LanguageModel) else "token_weights"))
-    whole = [getattr(owner, name) for owner, name in owners]
-    sizes = module.encoder.sizes
-    for (owner, name), values in zip(owners, whole, strict=True):
-        part = values.detach()[rows]
-        setattr(owner, name, nn.Parameter(part) if isinstance(values, nn.Parameter) else part)
-    module.encoder.sizes = replace(sizes, vocab_size=len(rows))
+    encoder, sizes = module.encoder, module.encoder.sizes
+    embedding, token_weights = encoder.embedding, module.token_weights
+    encoder.embedding = nn.Parameter(embedding.detach()[rows])
+    encoder.sizes = replace(sizes, vocab_size=len(rows))
+    module.token_weights = token_weights[rows]
     try:
         yield
     finally:
-        for (owner, name), values in zip(owners, whole, strict=True):
-            with torch.no_grad():
-                values[rows] = getattr(owner, name).to(values.device)
-            setattr(owner, name, values)
-        module.encoder.sizes = sizes
+        with torch.no_grad():
+            embedding[rows] = encoder.embedding.to(embedding.device)
+        encoder.embedding, encoder.sizes = embedding, sizes
+        module.token_weights = token_weights

@@ -16,9 +16,6 @@ from .batching import LabelledDocuments, TextStream
 from .fitting import TrainingInterrupted, TrainingOptions, train_classifier, train_language_model
 from .narrowing import narrowed, renumbering, used_tokens
 
-# Words of the language that a language model is trained on beside those of its texts.
-_FREQUENT = 2048
-
 # Documents, targets and weights in the loss.
 Labelled = tuple[TokenLists, np.ndarray, np.ndarray]
 
@@ -45,13 +42,6 @@ def language_model_stage(
     """
     dropouts = AWD_LM_DROPOUTS.scaled(dropout_mult)
     eos_id = start.tokenizer.vocab.bos_id
-    n_tokens = len(start.tokenizer.vocab)
-    texts = [train] if valid is None else [train, valid]
-    used = used_tokens(n_tokens, *texts, n_frequent=_FREQUENT)
-    if used is not None:
-        table = renumbering(n_tokens, used)
-        train, eos_id = train.renumbered(table), int(table[eos_id])
-        valid = None if valid is None else valid.renumbered(table)
 
     def train_one(
         module: LanguageModel, backward: bool, options: TrainingOptions
@@ -61,8 +51,7 @@ def language_model_stage(
         held_out = None
         if valid is not None:
             held_out = TextStream(valid, eos_id=eos_id, backward=backward)
-        with narrowed(module, used):
-            return train_language_model(module, stream, held_out, options, dropout_mult)
+        return train_language_model(module, stream, held_out, options, dropout_mult)
 
     modules = {name: start.module(name, dropouts) for name in start.directions}
     return _each_direction(modules, train_one, options, "language model")

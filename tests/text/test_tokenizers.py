@@ -357,6 +357,15 @@ def test_any_corpus(kind, texts, max_vocab):
     assert tokenizer.decode(ids) is not None
 
 
+def test_subwords_that_spell_a_special_token_are_not_learned():
+    texts = ["XXUNKXUNK xxunkxunk", "xxmajx xxmajx xxmajxy axxmaj"] * 5
+    tokenizer = SubwordTokenizer().fit(texts, max_vocab=200, min_freq=1)
+    ids, _ = tokenizer.encode(texts)
+    tokens = tokenizer.tokens(ids)
+    assert tokens.count("xxunk") == 0 and "xunk" in "".join(tokens)
+    assert tokenizer.decode(ids).count("unk") == 20
+
+
 @given(text=st.text(hard_characters))
 def test_words_lose_no_character(text):
     from sk_ulmfit.text.rules import apply_rules
