@@ -190,7 +190,8 @@ def paper_tables() -> str:
         run = json.loads(file.read_text())
         rows = runs.setdefault((run["set"], run["labels"]), defaultdict(dict))
         rows[run["row"]][run["seed"]] = run["error"]
-    return "\n".join(paper_table(name, n_labels, rows) for (name, n_labels), rows in runs.items())
+    tables = [paper_table(name, n_labels, rows) for (name, n_labels), rows in runs.items()]
+    return "\n".join([PAPER_HEAD, *tables]) if tables else ""
 
 
 def paper_table(name: str, n_labels: int | None, rows: dict[str, dict[int, float]]) -> str:
@@ -258,7 +259,6 @@ python benchmarks/report.py
 {chr(10).join(commands)}
 ```
 
-{PAPER_HEAD}
 {paper_tables()}
 {LEVERS_HEAD}
 {levers_table()}

@@ -27,7 +27,19 @@ _WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
 # What a save that was interrupted may leave behind, weights in use among it.
 _OWN_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors|\..+\.new")
 
-__all__ = ["load", "read_model", "write_model"]
+# What `skops.io.load` has to trust for a Pipeline of our estimators: plain data, and code that this
+# package brings.
+TRUSTED_TYPES = [
+    "sk_ulmfit.classifier.ULMFiTClassifier",
+    "sk_ulmfit.language_model.ULMFiTLanguageModel",
+    "sk_ulmfit.pretrained.trained.TrainedLanguageModel",
+    "sk_ulmfit.pretrained.trained_classifier.TrainedClassifier",
+    "sk_ulmfit.text.subwords.SubwordTokenizer",
+    "sk_ulmfit.text.vocabulary.Vocabulary",
+    "sk_ulmfit.text.words.WordTokenizer",
+]
+
+__all__ = ["TRUSTED_TYPES", "load", "read_model", "write_model"]
 
 
 def load(path: str | os.PathLike[str]) -> Any:

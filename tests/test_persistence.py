@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from sk_ulmfit.persistence import read_model, write_model
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking(3, 15)
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +241,19 @@ def test_files_can_be_read_by_others(lm, tmp_path):
     (tmp_path / "file").touch()
     usual = (tmp_path / "file").stat().st_mode
     assert {file.stat().st_mode for file in (tmp_path / "model").iterdir()} == {usual}
+
+
+@pytest.mark.parametrize("folder", sorted(FIXTURES.iterdir()), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("kind", ["word", "subword"])
+def test_models_of_every_format_version_stay_loadable(folder, kind):
+    expected = json.loads((folder / f"expected-{kind}.json").read_text())
+    lm = sk_ulmfit.load(folder / f"language-model-{kind}")
+    assert lm.perplexity(expected["texts"]) == pytest.approx(expected["perplexity"], rel=1e-5)
+    clf = sk_ulmfit.load(folder / f"classifier-{kind}")
+    assert clf.classes_.tolist() == expected["classes"]
+    p = clf.predict_proba(expected["texts"])
+    np.testing.assert_allclose(p, expected["predict_proba"], rtol=0, atol=1e-5)
+
+
+def test_there_is_a_model_of_the_current_format_version():
+    assert (FIXTURES / f"format-{persistence.FORMAT_VERSION}").is_dir()

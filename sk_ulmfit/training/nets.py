@@ -56,6 +56,21 @@ class ULMFiTNet(NeuralNet):
         with mixed_precision(torch.device(self.device), self.amp):
             return super().infer(x, **fit_params)
 
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        try:
+            return super().train_step(batch, **fit_params)
+        except torch.cuda.OutOfMemoryError as error:
+            n_weights = sum(parameter.numel() for parameter in self.module_.parameters())
+            raise torch.cuda.OutOfMemoryError(
+                f"{self.device} ran out of memory while training a network of "
+                f"{n_weights / 1e6:.1f} million weights on {self._describe(batch)} "
+                f"({str(error).partition('.')[0]})."
+            ) from error
+
+    def _describe(self, batch: Any) -> str:
+        """Name the sizes of a batch and the parameters that make it smaller."""
+        raise NotImplementedError
+
     def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
         with mixed_precision(torch.device(self.device), self.amp):
             loss = super().get_loss(y_pred, y_true, *args, **kwargs)
@@ -133,6 +148,14 @@ class LanguageModelNet(ULMFiTNet):
         step: dict[str, Any] = super().train_step(batch, **fit_params)
         return {**step, "loss": self.share.mean(step["loss"])}
 
+    def _describe(self, batch: Any) -> str:
+        n_steps, n_streams = batch[0].shape
+        n_words = self.module.encoder.sizes.vocab_size
+        return (
+            f"{n_streams} streams of {n_steps} tokens, with a vocabulary of {n_words}. Lower "
+            f"batch_size (now {self.batch_size}) or bptt, or set softmax_samples"
+        )
+
     def infer(self, x: Tensor, **fit_params: Any) -> LanguageModelOutput:
         output: LanguageModelOutput = super().infer(x, state=self.state_)
         self.state_ = detach(output.state)
@@ -141,3 +164,10 @@ class LanguageModelNet(ULMFiTNet):
 
 class ClassifierNet(ULMFiTNet):
     """Trains a `TextClassifier` on batches of documents."""
+
+    def _describe(self, batch: Any) -> str:
+        n_texts, n_tokens = batch[0]["ids"].shape
+        return (
+            f"{n_texts} texts of up to {n_tokens} tokens. Lower batch_size (now "
+            f"{self.batch_size}), or cut long texts by max_length"
+        )

@@ -86,3 +86,24 @@ def test_devices_that_are_not_there_are_refused(texts):
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="device='auto'"):
             language_model(device="cuda").fit(texts)
+
+
+class NoMemory(Callback):
+    """Stands for a GPU that is full: torch raises this error from within a step."""
+
+    def on_grad_computed(self, net, **kwargs):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_out_of_memory_tells_the_sizes_in_play_and_what_to_lower(texts):
+    with pytest.raises(torch.cuda.OutOfMemoryError) as caught:
+        language_model(callbacks=[NoMemory()]).fit(texts)
+    message = str(caught.value)
+    assert "4 streams of 20 tokens" in message and "batch_size (now 4)" in message
+    assert "million weights" in message and "CUDA out of memory" in message
+    documents = language_model(max_epochs=1).fit(texts).transform(texts)
+    longest = int(documents.tokens.lengths.max())
+    with pytest.raises(torch.cuda.OutOfMemoryError) as caught:
+        classifier(callbacks=[NoMemory()], batch_size=len(texts)).fit(documents, banking()[1])
+    message = str(caught.value)
+    assert f"{len(texts)} texts of up to {longest} tokens" in message and "max_length" in message
