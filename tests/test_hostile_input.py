@@ -151,7 +151,7 @@ giant = {
     "a million tokens": " ".join(" ".join(texts).split()[:400]) + " ",
     "a word of 10 MB": "abcdefghij",
 }[sys.argv[1]]
-giant = giant * (2500 if " " in giant else 1_000_000)
+giant = giant * (2100 if " " in giant else 1_000_000)
 lm = language_model().fit(texts)
 documents = lm.transform([giant, *texts])
 clf = classifier(max_epochs=1, unfreeze_schedule="full").fit(documents, [labels[0], *labels])
