@@ -35,8 +35,17 @@ def draw(data: Labelled, n: int, seed: int) -> tuple[Labelled, Labelled]:
     return drawn, left
 
 
-def measure(model: Any, train: Labelled, test: Labelled) -> dict[str, Any]:
+def measure(
+    model: Any, train: Labelled, test: Labelled, *, perplexity: bool = False
+) -> dict[str, Any]:
     """Fit `model`, read `test` once, and describe both.
+
+    Parameters
+    ----------
+    model : estimator
+    train, test : (texts, labels)
+    perplexity : bool, default=False
+        Measure that of `test` too, for our own models.
 
     Returns
     -------
@@ -70,7 +79,8 @@ def measure(model: Any, train: Labelled, test: Labelled) -> dict[str, Any]:
         ]
         for step, estimator in parts.items()
     }
-    result["test_perplexity"] = round(parts["lm"].perplexity(test[0]), 2)
+    if perplexity:
+        result["test_perplexity"] = round(parts["lm"].perplexity(test[0]), 2)
     result["params"] = {step: plain_params(estimator) for step, estimator in parts.items()}
     return {**result, **environment()}
 

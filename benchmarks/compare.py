@@ -1,28 +1,39 @@
 """Train one model on one data set, read its test split once, and write down what came out.
 
     python benchmarks/compare.py --data DIR --set trec6 --model ulmfit --seed 0
-    python benchmarks/compare.py --data DIR --set sst2 --model tfidf en-small --labels 100
+    python benchmarks/compare.py --data DIR --set sst2 --model tfidf en-small --labels 100 500
+    python benchmarks/compare.py --data DIR --set imdb --model en-small-semi --labels 100 \
+        --lm-texts 20000 --lm-epochs 2 --test-rows 2000
+    python benchmarks/compare.py --data DIR --set trec6 --model fastai --peer FASTAI/bin/python
 
-The models "fasttext" and "minilm" need the extra `bench`.
+The models "fasttext" and "minilm" need the extra `bench`, "fastai" an interpreter that has it.
 
-`DIR` holds a folder for each data set, with train.csv.xz and test.csv.xz (columns label, text).
-Results go to benchmarks/results/, one JSON file a run; a run that is there already is not
-repeated. `benchmarks/report.py` makes the tables of docs/results.md of them.
+`DIR` holds a folder for each data set, with train.csv.xz and test.csv.xz (columns label, text),
+and perhaps unsup.csv.xz (column text). Results go to benchmarks/results/, one JSON file a run; a
+run that is there already is not repeated. `benchmarks/report.py` makes the tables of
+docs/results.md of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _baselines import MiniLM, fasttext, tfidf
 from _data import read_split
+from _peer import measure_fastai
 from _runs import RESULTS, draw, measure
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit.pretrained import load_pretrained
 
 
 def ulmfit(seed: int, direction: str = "forward") -> Pipeline:
@@ -42,10 +53,25 @@ def pretrained_both(seed: int) -> ULMFiTClassifier:
     return ULMFiTClassifier(lm, random_state=seed, verbose=1)
 
 
+def scratch(seed: int) -> ULMFiTClassifier:
+    """No language model at all: a classifier as large as en-small's from a random start."""
+    sizes = load_pretrained("en-small").sizes
+    lm = ULMFiTLanguageModel(
+        pretrained=None,
+        max_epochs=0,
+        emb_size=sizes.emb_size,
+        hidden_size=sizes.hidden_size,
+        n_layers=sizes.n_layers,
+        random_state=seed,
+    )
+    return ULMFiTClassifier(lm, random_state=seed, verbose=1)
+
+
 MODELS = {
     "tfidf": lambda seed: tfidf(),
     "fasttext": fasttext,
     "minilm": lambda seed: MiniLM(),
+    "scratch": scratch,
     "ulmfit": ulmfit,
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
     "en-small": pretrained,
@@ -53,43 +79,73 @@ MODELS = {
 }
 
 
+@cache
+def fine_tuned(
+    data: Path, name: str, n_texts: int | None, epochs: int | None
+) -> tuple[ULMFiTLanguageModel, dict[str, Any]]:
+    """en-small fine-tuned on texts without labels: of the training set, and "unsup" if there is."""
+    texts, _ = read_split(data, name, "train")
+    if (data / name / "unsup.csv.xz").exists():
+        texts = texts + read_split(data, name, "unsup")[0]
+    if n_texts is not None:
+        rows = np.random.default_rng(0).permutation(len(texts))[:n_texts]
+        texts = [texts[i] for i in np.sort(rows)]
+    lm = ULMFiTLanguageModel(random_state=0, verbose=1)
+    if epochs is not None:
+        lm.set_params(max_epochs=epochs)
+    start = time.perf_counter()
+    lm.fit(texts)
+    seconds = round(time.perf_counter() - start, 1)
+    return lm, {"n_lm_texts": len(texts), "lm_seconds": seconds}
+
+
 def run(
-    data: Path, name: str, model_name: str, seed: int, n_labels: int | None = None
+    options: argparse.Namespace, name: str, model: str, seed: int, n_labels: int | None
 ) -> dict[str, Any]:
     """Fit on all or on `n_labels` training texts, and read the test split."""
-    train, test = read_split(data, name, "train"), read_split(data, name, "test")
+    train, test = (read_split(options.data, name, split) for split in ("train", "test"))
     if n_labels is not None:
         train, _ = draw(train, n_labels, seed)
-    return {
-        "set": name,
-        "model": model_name,
-        "seed": seed,
-        "labels": n_labels,
-        **measure(MODELS[model_name](seed), train, test),
-    }
+    if options.test_rows is not None:
+        test, _ = draw(test, options.test_rows, 0)
+    described = {"set": name, "model": model, "seed": seed, "labels": n_labels}
+    if model == "fastai":
+        return {**described, **measure_fastai(options.peer, train, test, seed)}
+    if model == "en-small-semi":
+        lm, tuning = fine_tuned(options.data, name, options.lm_texts, options.lm_epochs)
+        clf = ULMFiTClassifier(FrozenEstimator(lm), random_state=seed, verbose=1)
+        return {**described, **tuning, **measure(clf, train, test)}
+    return {**described, **measure(MODELS[model](seed), train, test, perplexity=n_labels is None)}
 
 
 def main() -> None:
     """Run what is asked for, unless its result is there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    models = [*MODELS, "en-small-semi", "fastai"]
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--set", required=True, nargs="+", dest="sets", help="such as trec6")
-    parser.add_argument("--model", required=True, nargs="+", choices=sorted(MODELS))
+    parser.add_argument("--model", required=True, nargs="+", choices=models)
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
-    parser.add_argument("--labels", type=int, help="draw so many training texts, by the seed")
+    parser.add_argument(
+        "--labels", type=int, nargs="+", help="draw so many training texts, by the seed"
+    )
+    parser.add_argument("--test-rows", type=int, help="read so many test texts only")
+    parser.add_argument("--lm-texts", type=int, help="texts that en-small-semi is fine-tuned on")
+    parser.add_argument("--lm-epochs", type=int, help="for so many epochs, not the default")
+    parser.add_argument("--peer", help="interpreter of a virtual environment that has fastai")
     options = parser.parse_args()
+    if "fastai" in options.model and options.peer is None:
+        parser.error("--model fastai needs --peer, the interpreter that has it.")
     RESULTS.mkdir(exist_ok=True)
-    for name in options.sets:
-        for model_name in options.model:
-            for seed in options.seed:
-                drawn = f"-{options.labels}labels" if options.labels else ""
-                file = RESULTS / f"compare-{name}-{model_name}{drawn}-{seed}.json"
-                if file.exists():
-                    print(f"{file.name} is there already")
-                    continue
-                result = run(options.data, name, model_name, seed, options.labels)
-                file.write_text(json.dumps(result, indent=1) + "\n")
-                print(f"{file.name}: test error {result['error']:.2f} %")
+    runs = product(options.seed, options.sets, options.labels or [None], options.model)
+    for seed, name, n_labels, model in runs:
+        drawn = f"-{n_labels}labels" if n_labels else ""
+        file = RESULTS / f"compare-{name}-{model}{drawn}-{seed}.json"
+        if file.exists():
+            continue
+        result = run(options, name, model, seed, n_labels)
+        file.write_text(json.dumps(result, indent=1) + "\n")
+        print(f"{file.name}: test error {result['error']:.2f} %", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ import lzma
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 
+from sk_ulmfit.pretrained import load_pretrained
+from sk_ulmfit.pretrained.fastai import read_fastai
 from tests.helpers import banking
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -60,7 +63,7 @@ def test_runs_are_written_once_and_the_report_sets_them_beside_the_paper(
 ):
     made = paper.model_of
     quick = {"lm__max_epochs": 0, "clf__max_epochs": 1}
-    monkeypatch.setattr(paper, "model_of", lambda row, seed: made(row, seed).set_params(**quick))
+    monkeypatch.setattr(paper, "model_of", lambda *args: made(*args).set_params(**quick))
     arguments = ["--data", str(data), "--set", "trec6", "--labels", "20"]
     monkeypatch.setattr(sys, "argv", ["paper.py", *arguments, "--row", "method", "last"])
     paper.main()
@@ -76,10 +79,9 @@ def test_runs_are_written_once_and_the_report_sets_them_beside_the_paper(
     paper.main()
     assert capsys.readouterr().out == "", "both are there already"
 
-    report = importlib.import_module("report")
-    monkeypatch.setattr(report, "RESULTS", paper.RESULTS)
-    table = report.paper_tables()
-    assert "| last | 16.09 |" in table and "--labels 20 --seed 0" in table
+    tables = importlib.import_module("_tables")
+    monkeypatch.setattr(tables, "RESULTS", paper.RESULTS)
+    assert "| last | 16.09 |" in tables.paper_tables()
 
 
 def test_a_budget_that_is_used_up_begins_no_run(paper, data, monkeypatch, capsys):
@@ -87,3 +89,55 @@ def test_a_budget_that_is_used_up_begins_no_run(paper, data, monkeypatch, capsys
     monkeypatch.setattr(sys, "argv", ["paper.py", *arguments])
     paper.main()
     assert "budget" in capsys.readouterr().out and not list(paper.RESULTS.iterdir())
+
+
+def results_of(errors):
+    """Results as the tables take them: errors of seeds 0, 1, ... by set, model and labels."""
+    return {
+        key: [{"seed": n, "error": error, "n_train": key[2]} for n, error in enumerate(values)]
+        for key, values in errors.items()
+    }
+
+
+def test_fastai_is_compared_with_the_same_draws(paper):
+    tables = importlib.import_module("_tables")
+    groups = results_of(
+        {
+            ("trec6", "fastai", 500): [30.0, 20.0, 25.0],
+            ("trec6", "en-small", 500): [29.0, 22.0, 21.0, 90.0],
+            ("sst2", "fastai", 500): [10.0],
+        }
+    )
+    *_, row = tables.peer_table(groups).splitlines()
+    assert row == "| TREC-6 | 500 | 3 | 25.0 ± 5.0 | 24.0 ± 4.4 | -1.0 ± 3.0 | 2 of 3 |"
+
+
+def test_a_label_is_worth_as_many_as_training_from_scratch_needs(paper):
+    tables = importlib.import_module("_tables")
+    scratch = {("imdb", "scratch", n): [e] for n, e in ((100, 45.0), (1000, 30.0), (2000, 25.0))}
+    ours = {("imdb", "en-small", 100): [32.0], ("imdb", "en-small-semi", 100): [29.0, 31.0]}
+    groups = results_of({**scratch, **ours, ("imdb", "en-small", 1000): [20.0]})
+    *_, few, many = tables.worth_table(groups).splitlines()
+    assert few == "| IMDb | 100 | 32.0 | 30.0 | 1000 labels (30.0 %) |"
+    assert many == "| IMDb | 1000 | 20.0 | - | more than 2000 labels (25.0 %) |"
+
+
+def test_a_figure_says_which_numbers_it_shows(paper, tmp_path):
+    figures = importlib.import_module("_figures")
+    errors = {("trec6", "scratch", n): [50.0 - n / 20, 48.0 - n / 20] for n in (100, 500)}
+    groups = results_of({**errors, ("trec6", "tfidf", 100): [40.0], ("trec6", "fastai", 9): [1.0]})
+    assert not figures.in_step("low-shot", groups, tmp_path)
+    figures.draw_figure("low-shot", groups, tmp_path)
+    assert figures.in_step("low-shot", groups, tmp_path)
+    groups["trec6", "tfidf", 100][0]["error"] = 39.0
+    assert not figures.in_step("low-shot", groups, tmp_path)
+
+
+def test_fastai_begins_with_our_weights(paper, tmp_path):
+    peer = importlib.import_module("_peer")
+    model = load_pretrained("en-small")
+    peer.write_for_fastai(model, tmp_path)
+    read = read_fastai(tmp_path / "models" / "start.pth", tmp_path / "models" / "start.pkl")
+    assert read.tokenizer.vocab == model.tokenizer.vocab
+    for name, array in model.weights["forward"].items():
+        np.testing.assert_array_equal(read.weights["forward"][name], array, err_msg=name)

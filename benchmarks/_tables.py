@@ -1,0 +1,241 @@
+"""Tables of results, as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from _runs import RESULTS
+from paper import ROWS
+
+# Runs by data set, model and number of labels (None: all).
+Groups = dict[tuple[str, str, int | None], list[dict[str, Any]]]
+
+NAMES = {
+    "tfidf": "TF-IDF + LogisticRegression, tuned",
+    "fasttext": "fastText, tuned",
+    "minilm": "frozen MiniLM + LogisticRegression, tuned",
+    "fastai": "fastai from en-small",
+    "scratch": "from scratch, no language model",
+    "ulmfit": "ULMFiT without pretraining, forward",
+    "ulmfit-both": "ULMFiT without pretraining, both directions",
+    "en-small": "`ULMFiTClassifier()`: en-small, forward",
+    "en-small-both": "en-small, both directions",
+    "en-small-semi": "en-small, also on texts without labels",
+}
+SETS = {
+    "trec6": "TREC-6",
+    "sst2": "SST-2",
+    "banking77": "banking77",
+    "imdb": "IMDb",
+    "ag_news": "AG News",
+    "newsgroups20": "20 newsgroups",
+}
+# Where the paper's figures of a data set are in `Row.paper`.
+PAPER_SETS = {"imdb": 0, "trec6": 1}
+
+
+def mean_and_spread(values: list[float], digits: int = 2) -> str:
+    """Mean, and the standard deviation if there are several."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def read_results() -> Groups:
+    """Runs by data set, model and labels, in the order of the tables."""
+    found: Groups = defaultdict(list)
+    for file in sorted(RESULTS.glob("compare-*.json")):
+        result = json.loads(file.read_text())
+        found[result["set"], result["model"], result.get("labels")].append(result)
+    numbers = sorted({key[2] for key in found if key[2]})
+    order = [(s, m, n) for s in SETS for n in (None, *numbers) for m in NAMES]
+    return {key: found[key] for key in order if key in found}
+
+
+def full_table(groups: Groups) -> str:
+    """Errors and times of all models with all labels."""
+    rows = ["| data | model | seeds | test error % | fit seconds | predict texts/s |"]
+    rows.append("|---|---|---|---|---|---|")
+    for (name, model, _), runs in groups.items():
+        seconds = np.median([run["fit_seconds"] for run in runs])
+        rate = np.median([run["predict_per_second"] for run in runs])
+        rows.append(
+            f"| {SETS[name]} | {NAMES[model]} | {len(runs)} | "
+            f"{mean_and_spread([run['error'] for run in runs])} | {seconds:.0f} | {rate:.0f} |"
+        )
+    return "\n".join(rows) + "\n\n" + where(groups)
+
+
+def where(groups: Groups) -> str:
+    """The machine that the times are of."""
+    run = next(iter(groups.values()))[0]
+    machine, versions = run["machine"], run["versions"]
+    return (
+        f"Median times, with {machine['threads']} CPU thread(s) and {machine['gpu'] or 'no GPU'}; "
+        f"torch {versions['torch']}, scikit-learn {versions['scikit-learn']}. Other runs went on "
+        "beside them: take times as upper bounds."
+    )
+
+
+def low_shot_table(groups: Groups, name: str) -> str:
+    """Errors of all models on one data set by the number of labels."""
+    found = {key[1:]: runs for key, runs in groups.items() if key[0] == name and key[2]}
+    numbers = sorted({n for _, n in found if n})
+    rows = [f"| {SETS[name]}, labels | " + " | ".join(map(str, numbers)) + " |"]
+    rows.append("|---" * (1 + len(numbers)) + "|")
+    for model in NAMES:
+        cells = [
+            mean_and_spread([run["error"] for run in found[model, n]], 1)
+            if (model, n) in found
+            else "-"
+            for n in numbers
+        ]
+        if set(cells) != {"-"}:
+            rows.append(f"| {NAMES[model]} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def worth_table(groups: Groups) -> str:
+    """How many labels training from scratch takes to be as good as all three stages with few."""
+    rows = [
+        "| data | labels | error % | with texts without labels | from scratch: as good with |",
+        "|---|---|---|---|---|",
+    ]
+    for name in SETS:
+        scratch = {
+            n: np.mean([run["error"] for run in runs])
+            for (s, model, n), runs in groups.items()
+            if s == name and model == "scratch" and n
+        }
+        for n in sorted(scratch):
+            errors = [
+                np.mean([run["error"] for run in groups[name, model, n]])
+                if (name, model, n) in groups
+                else np.inf
+                for model in ("en-small", "en-small-semi")
+            ]
+            if np.isinf(errors).all() or n == max(scratch):
+                continue
+            enough = [m for m, error in sorted(scratch.items()) if error <= min(errors)]
+            cells = ["-" if np.isinf(error) else f"{error:.1f}" for error in errors]
+            needed = (
+                f"{enough[0]} labels ({scratch[enough[0]]:.1f} %)"
+                if enough
+                else f"more than {max(scratch)} labels ({scratch[max(scratch)]:.1f} %)"
+            )
+            rows.append(f"| {SETS[name]} | {n} | {' | '.join(cells)} | {needed} |")
+    return "\n".join(rows)
+
+
+def peer_table(groups: Groups) -> str:
+    """Ours and fastai, seed by seed."""
+    rows = [
+        "| data | labels | seeds | fastai, error % | ours, error % | difference | ours better in |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (name, model, n_labels), theirs in groups.items():
+        if model != "fastai" or (name, "en-small", n_labels) not in groups:
+            continue
+        their = {run["seed"]: run["error"] for run in theirs}
+        our = {run["seed"]: run["error"] for run in groups[name, "en-small", n_labels]}
+        seeds = sorted(their.keys() & our.keys())
+        differences = [our[seed] - their[seed] for seed in seeds]
+        better = sum(difference < 0 for difference in differences)
+        rows.append(
+            f"| {SETS[name]} | {n_labels or 'all'} | {len(seeds)} | "
+            f"{mean_and_spread([their[seed] for seed in seeds], 1)} | "
+            f"{mean_and_spread([our[seed] for seed in seeds], 1)} | "
+            f"{mean_and_spread(differences, 1)} | {better} of {len(seeds)} |"
+        )
+    return "\n".join(rows)
+
+
+def levers_table() -> str:
+    """What each choice of pretraining led to."""
+    rows = [
+        "| choice | what it changes | tokens | perplexity | TREC-6 error % | SST-2 error % |",
+        "|---|---|---|---|---|---|",
+    ]
+    results = [json.loads(file.read_text()) for file in RESULTS.glob("levers-*.json")]
+    for run in sorted(results, key=lambda run: run["perplexity"]["per_word_unknown_charged"]):
+        changed = ", ".join(f"{key}={value}" for key, value in run["changed"].items())
+        perplexity = run["perplexity"]
+        rows.append(
+            f"| {run['choice']} | {changed or '-'} | {run['tokens'] / 1e6:.2f} M | "
+            f"{perplexity['per_word']:.0f} ({perplexity['per_word_unknown_charged']:.0f}) | "
+            f"{run['trec6']['error']:.1f} | {run['sst2']['error']:.1f} |"
+        )
+    return "\n".join(rows)
+
+
+def paper_runs() -> dict[tuple[str, int | None], dict[str, dict[int, float]]]:
+    """Errors of the paper's rows by data set and labels, row and seed."""
+    runs: dict[tuple[str, int | None], dict[str, dict[int, float]]] = {}
+    for file in sorted(RESULTS.glob("paper-*.json")):
+        run = json.loads(file.read_text())
+        rows = runs.setdefault((run["set"], run["labels"]), defaultdict(dict))
+        rows[run["row"]][run["seed"]] = run["error"]
+    return runs
+
+
+def paper_tables() -> str:
+    """Rows of the paper's tables, a table for each data set and number of labels."""
+    tables = [paper_table(name, n_labels, rows) for (name, n_labels), rows in paper_runs().items()]
+    return "\n\n".join(tables)
+
+
+def paper_table(name: str, n_labels: int | None, rows: dict[str, dict[int, float]]) -> str:
+    """One data set's rows beside the paper's."""
+    of_paper = PAPER_SETS.get(name)
+    lines = [
+        f"**{SETS[name]}, {f'{n_labels} labels' if n_labels else 'all labels'}**\n",
+        f"| row | paper{f' ({SETS[name]})' if of_paper is not None else ''} | error % | seeds | "
+        "against the full method |",
+        "|---|---|---|---|---|",
+    ]
+    method = rows.get("method", {})
+    table = ""
+    for key, row in ROWS.items():
+        if key not in rows:
+            continue
+        if row.table != table:
+            table = row.table
+            lines.append(f"| *{table}* | | | | |")
+        errors = rows[key]
+        paper = "-"
+        if of_paper is not None and row.paper is not None:
+            paper = f"{row.paper[of_paper]:.2f}"
+        differences = [errors[seed] - method[seed] for seed in errors if seed in method]
+        against = "-"
+        if differences and key != "method":
+            worse = sum(difference > 0 for difference in differences)
+            against = f"{np.mean(differences):+.2f}, worse in {worse} of {len(differences)}"
+        lines.append(
+            f"| {row.name} | {paper} | {mean_and_spread(list(errors.values()))} | "
+            f"{len(errors)} | {against} |"
+        )
+    return "\n".join(lines)
+
+
+def card(name: str, model: str, runs: list[dict[str, Any]]) -> str:
+    """Two lines on a trained model: what was run, what was measured."""
+    first, params = runs[0], runs[0]["params"]
+    lm, clf = params["lm"], params["clf"]
+    losses = first["losses"]
+    ends = {
+        step: [rows[0][2], [row for row in rows if row[0] == rows[0][0]][-1][2]]
+        for step, rows in losses.items()
+    }
+    start = lm.get("pretrained") or f"{lm['emb_size']}/{lm['hidden_size']}/{lm['n_layers']}"
+    return (
+        f"- **{SETS[name]}, {NAMES[model]}**: language model {start} on {first['n_train']} "
+        f"training texts, {lm['max_epochs']} epochs, then the classifier, {clf['max_epochs']} "
+        f"epochs, `{clf['unfreeze_schedule']}`.\n"
+        f"  Training loss of the language model {ends['lm'][0]:.2f} → {ends['lm'][1]:.2f}, of the "
+        f"classifier {ends['clf'][0]:.2f} → {ends['clf'][1]:.2f} (seed {first['seed']}); test "
+        f"perplexity {mean_and_spread([run['test_perplexity'] for run in runs])}, test error "
+        f"{mean_and_spread([run['error'] for run in runs])} %.\n"
+    )
