@@ -22,7 +22,7 @@ from .documents import EncodedDocuments
 from .modules import POOLINGS, LanguageModel, pooled_size
 from .pretrained import TrainedLanguageModel, load_pretrained
 from .text.files import as_text_files
-from .text.sources import TextsInMemory, TextsOnDisk, TextSource
+from .text.sources import TextsInMemory, TextsOnDisk, TextSource, full_disk_named
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
 from .text.validation import check_texts, is_stream
@@ -306,6 +306,13 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
             holds another training.
         FileNotFoundError
             If there is no such file.
+        OSError
+            If `checkpoint_dir` cannot be written to.
+
+        Warns
+        -----
+        RuntimeWarning
+            If the disk fills up while training: it goes on without new checkpoints.
 
         Notes
         -----
@@ -318,7 +325,7 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         with tempfile.TemporaryDirectory(prefix="sk_ulmfit-") as temporary:
             directory = Path(temporary if self.checkpoint_dir is None else self.checkpoint_dir)
             source = self._source(X, directory)
-            with share.first_alone():
+            with share.first_alone(), full_disk_named(directory):
                 if self.checkpoint_dir is not None:
                     description = self._describe_training(source, going_on)
                     seeds = claim_directory(directory, description, seeds)

@@ -156,8 +156,12 @@ def write_whole(file: Path, text: str) -> None:
     """Write a text file beside its place and rename it: there is never half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, file)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, file)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a full disk needs its room back
+        raise
 
 
 def _in_parallel(

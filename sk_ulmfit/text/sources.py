@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
@@ -56,6 +58,32 @@ class TextsInMemory:
             encoded = text.encode("utf-8", "surrogatepass")
             digest.update(len(encoded).to_bytes(8, "little") + encoded)
         return digest.hexdigest()
+
+
+@contextmanager
+def full_disk_named(directory: Path) -> Iterator[None]:
+    """Tell which disk is full and what to do: the system's own error does not.
+
+    Parameters
+    ----------
+    directory : Path
+        Where `TextsOnDisk` keep their ids.
+
+    Raises
+    ------
+    OSError
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the ids of the texts are kept there while training. Free some "
+            "room, or set checkpoint_dir to a place that has it",
+            str(directory),
+        ) from error
 
 
 class TextsOnDisk:

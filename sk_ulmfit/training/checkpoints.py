@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ class Checkpoints(Callback):
 
     The state is that of weights, optimizer, random generators, schedule and early stopping, the
     place in the stream and what the network carries along there. A file is written beside its
-    place and renamed: there is always a whole one.
+    place and renamed: there is always a whole one. Where it cannot be written, on a full disk say,
+    there is a warning, and the training goes on.
 
     Parameters
     ----------
@@ -150,11 +152,24 @@ class Checkpoints(Callback):
         if not self.share.is_first:
             return
         beside = self.file.with_name(f"{self.file.name}.new")
-        with beside.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self.file)
+        try:
+            with beside.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.file)
+        except (OSError, RuntimeError) as error:
+            # torch's writer hides the system's error behind one of its own.
+            reason = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(reason, OSError):
+                raise
+            beside.unlink(missing_ok=True)  # a full disk needs its room back
+            warnings.warn(
+                f"The checkpoint {self.file} could not be written ({reason.strerror}). Training "
+                "goes on; killed, it would begin again at the checkpoint before, if there is one.",
+                RuntimeWarning,
+                stacklevel=1,  # the same place for all, so that users see it once
+            )
 
     def _read(self, device: torch.device) -> dict[str, Any]:
         try:
@@ -187,13 +202,23 @@ def claim_directory(
 
     Raises
     ------
+    OSError
+        If it cannot be written to.
     ValueError
         If it is of another training.
     """
     file = directory / "training.json"
     described = json.loads(json.dumps(description, default=plain))
     if not file.is_file():
-        write_whole(file, json.dumps({"seeds": seeds, **described}, indent=1))
+        try:
+            write_whole(file, json.dumps({"seeds": seeds, **described}, indent=1))
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror}: checkpoint_dir cannot be written to. Free some room or choose "
+                "another one",
+                str(directory),
+            ) from error
         return seeds
     earlier = json.loads(file.read_text(encoding="utf-8"))
     found: Sequence[int] = earlier.pop("seeds")

@@ -145,6 +145,72 @@ def test_a_damaged_checkpoint_says_which_file(tmp_path):
         ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS)
 
 
+def test_a_place_that_cannot_be_written_to_is_named_before_training(tmp_path):
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(OSError, match="checkpoint_dir cannot be written to") as caught:
+        ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path / "file" / "run").fit(TEXTS)
+    assert caught.value.filename == str(tmp_path / "file" / "run")
+    if os.geteuid() != 0:  # root may write anywhere
+        (tmp_path / "closed").mkdir(mode=0o500)
+        with pytest.raises(PermissionError, match="checkpoint_dir cannot be written to"):
+            ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path / "closed").fit(TEXTS)
+
+
+DISK_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from skorch.callbacks import Callback
+from sk_ulmfit import ULMFiTLanguageModel
+
+class Fill(Callback):
+    n_batches = 0
+
+    def on_batch_end(self, net, **kwargs):
+        self.n_batches += 1
+        if self.n_batches == 10:
+            fill()
+
+def fill():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))  # no file may grow beyond
+
+directory = Path(sys.argv[1])
+if sys.argv[2] == "before":
+    fill()
+model = ULMFiTLanguageModel(
+    None, emb_size=16, hidden_size=32, bptt=20, random_state=0, max_epochs=3,
+    checkpoint_dir=directory / "run", checkpoint_minutes=0, callbacks=[Fill()],
+).fit(directory / "texts.txt")
+print(model.trained_.fingerprint)
+"""
+
+
+def run_on_a_full_disk(tmp_path, when):
+    (tmp_path / "texts.txt").write_text("\n\n".join(TEXTS), encoding="utf-8")
+    command = [sys.executable, "-c", DISK_FULL, str(tmp_path), when]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_disk_that_fills_up_does_not_end_a_training(tmp_path):
+    done = run_on_a_full_disk(tmp_path, "while training")
+    assert done.returncode == 0, done.stderr
+    assert "forward.pt could not be written" in done.stderr
+    assert done.stderr.count("could not be written") == 1, "one warning is enough"
+    whole = ULMFiTLanguageModel(**SMALL).fit(tmp_path / "texts.txt")
+    assert done.stdout.strip() == whole.trained_.fingerprint
+    # The checkpoint from before is whole, and what could not be written is not in the way.
+    assert not list((tmp_path / "run").glob("*.new"))
+    again = ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path / "run")
+    assert same(again.fit(tmp_path / "texts.txt"), whole)
+
+
+def test_a_disk_too_full_for_the_texts_is_told(tmp_path):
+    done = run_on_a_full_disk(tmp_path, "before")
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert str(tmp_path / "run") in last and "checkpoint_dir" in last
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -168,9 +234,9 @@ def test_killed_at_random_moments_it_completes_with_the_same_weights(tmp_path):
     lasts = time.monotonic() - begin
     assert load(tmp_path / "model").trained_.fingerprint == whole.trained_.fingerprint
     kills = 0
-    for _ in range(4):
+    while kills < 20:
         subprocess.run(["rm", "-rf", str(tmp_path / "run"), str(tmp_path / "model")], check=True)
-        for _ in range(4):
+        for _ in range(5):
             process = subprocess.Popen(command)
             try:
                 process.wait(lasts * random.uniform(0.3, 0.9))
@@ -180,4 +246,3 @@ def test_killed_at_random_moments_it_completes_with_the_same_weights(tmp_path):
                 kills += 1
         subprocess.run(command, check=True)
         assert load(tmp_path / "model").trained_.fingerprint == whole.trained_.fingerprint
-    assert kills > 4
