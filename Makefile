@@ -15,10 +15,10 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo demo-short test test-slow lint format wheel clean
+.PHONY: help venv setup demo demo-short test test-slow test-versions lint format wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(RUN_STAMP): pyproject.toml sk_ulmfit/_version.py tools/install_torch.sh
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11")'
@@ -48,6 +48,10 @@ test: $(DEV_STAMP) ## run the tests (PYTEST_ARGS="tests/test_x.py -k y" runs som
 test-slow: $(DEV_STAMP) ## run the slow tests
 	$(PY) -m pytest -m slow --timeout 1800 $(PYTEST_ARGS)
 
+test-versions: ## run the tests with the lowest and the highest versions of all dependencies
+	tools/test_versions.sh lowest $(PYTEST_ARGS)
+	tools/test_versions.sh highest $(PYTEST_ARGS)
+
 lint: $(DEV_STAMP) ## check style, types and docstrings
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -64,5 +68,5 @@ wheel: $(DEV_STAMP) ## build the wheel in dist/ and check what is in it
 	$(PY) tools/check_wheel.py dist
 
 clean: ## remove the virtual environment, builds and caches
-	rm -rf $(VENV) dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest .venv-highest dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

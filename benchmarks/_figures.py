@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _tables import NAMES, PAPER_SETS, SETS, Groups, paper_runs
-from paper import ROWS
+from _tables import PAPER_SETS, SETS, Groups, paper_runs
+from paper import METHOD, ROWS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
 
 # Colours that are told apart by the colour-blind too (Okabe and Ito).
 STYLES = {
-    "tfidf": ("#999999", "--", "s"),
-    "fasttext": ("#E69F00", "--", "^"),
-    "minilm": ("#56B4E9", "--", "D"),
-    "scratch": ("#000000", "-", "x"),
-    "en-small": ("#D55E00", "-", "o"),
-    "en-small-semi": ("#009E73", "-", "v"),
+    "tfidf": ("TF-IDF + LogisticRegression", "#999999", "--", "s"),
+    "fasttext": ("fastText", "#E69F00", "--", "^"),
+    "minilm": ("frozen MiniLM + LogisticRegression", "#56B4E9", "--", "D"),
+    "scratch": ("from scratch", "#000000", "-", "x"),
+    "en-small": ("ULMFiT, labelled texts only", "#D55E00", "-", "o"),
+    "en-small-semi": ("ULMFiT, also texts without labels", "#009E73", "-", "v"),
 }
 
 
@@ -51,9 +51,9 @@ def draw_low_shot(numbers: dict[str, Any], axes: Any) -> None:
         for model in STYLES:
             if model not in models:
                 continue
-            colour, line, marker = STYLES[model]
+            label, colour, line, marker = STYLES[model]
             labels, means, spreads = np.array(models[model]).T
-            ax.plot(labels, means, line, color=colour, marker=marker, ms=4, label=NAMES[model])
+            ax.plot(labels, means, line, color=colour, marker=marker, ms=4, label=label)
             ax.fill_between(
                 labels, means - spreads, means + spreads, color=colour, alpha=0.12, lw=0
             )
@@ -69,8 +69,8 @@ def draw_low_shot(numbers: dict[str, Any], axes: Any) -> None:
         lines, names = ax.get_legend_handles_labels()
         handles.update(zip(names, lines, strict=True))
     axes[0].figure.legend(
-        handles.values(), [name.replace("`", "") for name in handles],
-        loc="outside lower center", ncols=2, frameon=False, fontsize="small",
+        handles.values(), handles,
+        loc="outside lower center", ncols=len(axes), frameon=False, fontsize="small",
     )  # fmt: skip
 
 
@@ -91,7 +91,8 @@ def ablation_numbers(groups: Groups) -> dict[str, Any]:
             if row.paper is not None:
                 column = PAPER_SETS[name]
                 of_paper = round(row.paper[column] - ROWS["method"].paper[column], 3)
-            described = f"{row.table.removeprefix('Fine-tuning of the ')}: {row.name}"
+            stage = row.table.removeprefix("Fine-tuning of the ")
+            described = row.name if row.table == METHOD else f"{stage}: {row.name}"
             numbers.setdefault(title, {})[described] = [differences, of_paper]
     return numbers
 

@@ -61,8 +61,8 @@ def classifier_row(name: str, paper: tuple[float, float, float], **params: Any) 
 
 ROWS = {
     "method": Row(METHOD, "pretraining, freez + discr + stlr", BEST),
-    "backward": Row(METHOD, "the same, backward", None, {"direction": "backward"}),
-    "both": Row(METHOD, "the same, both directions", None, {"direction": "both"}),
+    "backward": Row(METHOD, "backward instead of forward", None, {"direction": "backward"}),
+    "both": Row(METHOD, "both directions, averaged", None, {"direction": "both"}),
     "no-pretraining": Row(METHOD, "without pretraining", (5.63, 10.67, 5.52), {"pretrained": None}),
     "vanilla-lm": Row(
         METHOD, "vanilla LSTM as language model", (5.98, 7.41, 5.76), {"dropout_mult": 0.0}
@@ -78,6 +78,12 @@ ROWS = {
         "full + discr", (5.57, 6.21, 5.62), unfreeze_schedule="full", **DISCR
     ),
     "last": classifier_row("last", (6.49, 16.09, 8.38), unfreeze_schedule="last", **PLAIN),
+    "last-no-dropout": Row(
+        CLF_TUNING,
+        "last, frozen_dropout=False",
+        None,
+        clf={"unfreeze_schedule": "last", "frozen_dropout": False, **PLAIN},
+    ),
     "chain-thaw": classifier_row(
         "chain-thaw", (5.39, 6.71, 5.90), unfreeze_schedule="chain-thaw", **PLAIN
     ),

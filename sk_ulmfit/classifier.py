@@ -78,6 +78,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     dropout_mult : float, default=0.5
         Multiplier of all dropout probabilities of the paper's scripts (head .4 and .1, hidden .3,
         input .4, embedding .05, weights .5).
+    frozen_dropout : bool, default=True
+        Whether the encoder drops out while all of it is frozen, as the paper's does. False: its
+        outputs do not change then, so they are computed once and kept (12 bytes a text for every
+        unit of embedding and layers), and epochs that train the head alone cost next to nothing.
     head_sizes : tuple of int, default=(50,)
         Widths of the head's hidden layers.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
@@ -150,6 +154,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         **ULMFiTEstimator._parameter_constraints,
         "language_model": "no_validation",  # type: ignore[dict-item]
         "unfreeze_schedule": [StrOptions(set(UNFREEZE_SCHEDULES)), tuple, list],
+        "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list],
         "pooling": [StrOptions(set(POOLINGS))],
@@ -177,6 +182,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         bptt: int = 70,
         max_length: int | None = None,
         dropout_mult: float = 0.5,
+        frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] = (50,),
         pooling: str = "concat-layers",
         class_weight: dict | str | None = None,
@@ -203,6 +209,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.bptt = bptt
         self.max_length = max_length
         self.dropout_mult = dropout_mult
+        self.frozen_dropout = frozen_dropout
         self.head_sizes = head_sizes
         self.pooling = pooling
         self.class_weight = class_weight
@@ -345,6 +352,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             options,
             schedule,
             targets.multilabel,
+            self.frozen_dropout,
         )
         history = continued(self.history_ if going_on else [], history)
         self._set_fitted(replace(start, weights=fitted), language_model, history)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
+import sklearn
+from sklearn.utils.fixes import parse_version
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.datasets import load_banking77
@@ -42,3 +45,9 @@ def banking(n_classes: int = 3, per_class: int = 30) -> tuple[list[str], np.ndar
     rows = np.random.default_rng(0).permutation(rows)
     names = np.array(["activate", "age", "apple_pay", "atm", "top_up"])
     return [texts[i] for i in rows], names[target[rows]]
+
+
+def needs_sklearn(version: str, why: str) -> pytest.MarkDecorator:
+    """Skip a test of what scikit-learn itself cannot do before some version."""
+    earlier = parse_version(sklearn.__version__) < parse_version(version)
+    return pytest.mark.skipif(earlier, reason=f"scikit-learn before {version}: {why}")

@@ -19,7 +19,8 @@ set -euo pipefail
 python=${1:?"usage: $0 PYTHON [auto|cpu|pypi] [CONSTRAINTS]"}
 build=${2:-auto}
 constraints=${3:-}
-: "${TORCH_VERSION:=2.13.0}"
+# Without TORCH_VERSION: this CPU build, or what pip takes.
+cpu_version=${TORCH_VERSION:-2.13.0}
 : "${TORCH_INDEX:=https://download.pytorch.org/whl/cpu}"
 
 pip_install() {
@@ -31,7 +32,7 @@ installed_version() {
 }
 
 install_cpu_build() {
-    local wanted="torch==$TORCH_VERSION+cpu"
+    local wanted="torch==$cpu_version+cpu"
     # Most set-ups of pip do not have it: that is no error to show. Any other error shows below.
     if pip_install "$wanted" 2>/dev/null; then
         return
@@ -69,11 +70,11 @@ esac
 if installed_version >/dev/null; then
     echo "torch $(installed_version) is there already."
 elif [ "$build" = cpu ]; then
-    echo "No NVIDIA GPU is used: installing the CPU build of torch $TORCH_VERSION."
+    echo "No NVIDIA GPU is used: installing the CPU build of torch $cpu_version."
     install_cpu_build
 else
     echo "Installing torch as PyPI has it."
-    pip_install "torch>=2.4"
+    pip_install "torch${TORCH_VERSION:+==$TORCH_VERSION}"
 fi
 
 if [ -n "$constraints" ]; then

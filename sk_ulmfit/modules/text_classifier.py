@@ -127,7 +127,12 @@ class TextClassifier(nn.Module):
         self.encoder.reset_parameters(generator)
         self.head.reset_parameters(generator)
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor | None = None,
+        lengths: Tensor | None = None,
+        vectors: Tensor | None = None,
+    ) -> Tensor:
         """Logits of shape (batch, outputs).
 
         Parameters
@@ -136,10 +141,14 @@ class TextClassifier(nn.Module):
             Token ids, rows sorted by falling length; what follows a document is ignored.
         lengths : Tensor of shape (batch,)
             Number of tokens of every document, at least 1, falling.
+        vectors : Tensor of shape (batch, pooled size)
+            Of the documents, where they are known; instead of their tokens.
         """
-        vectors = pool_documents(
-            self.encoder, ids, lengths, self.token_weights, self.pooling, self.bptt
-        )
+        if vectors is None:
+            assert ids is not None and lengths is not None
+            vectors = pool_documents(
+                self.encoder, ids, lengths, self.token_weights, self.pooling, self.bptt
+            )
         return self.head(vectors, self.encoder.generator)
 
 

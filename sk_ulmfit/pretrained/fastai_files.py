@@ -16,7 +16,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -223,9 +223,7 @@ _allowing = threading.Lock()  # torch keeps one list of such classes for all thr
 
 @contextmanager
 def _optimizer_settings_ignored() -> Iterator[None]:
-    # torch 2.4 cannot allow a class for a while: there, files with an optimizer are refused.
-    allow: Any = getattr(torch.serialization, "safe_globals", nullcontext)
-    with _allowing, allow([_Ignored]):
+    with _allowing, torch.serialization.safe_globals([_Ignored]):
         yield
 
 

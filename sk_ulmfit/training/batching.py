@@ -197,6 +197,17 @@ class LengthBatches:
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]:
         data = self.dataset
         lengths = data.documents.lengths
+        for batch in self.draw():
+            inputs = {
+                "ids": torch.from_numpy(data.documents.padded(batch)),
+                "lengths": torch.from_numpy(lengths[batch]),
+            }
+            yield inputs, (data.targets[batch], data.weights[batch])
+
+    def draw(self) -> list[np.ndarray]:
+        """Draw the batches of an epoch: indices of documents, of falling length."""
+        data = self.dataset
+        lengths = data.documents.lengths
         order = np.arange(len(data)) if data.rng is None else data.rng.permutation(len(data))
         pool = self.POOL * self.batch_size if data.rng is not None else max(1, len(data))
         batches = [
@@ -206,12 +217,29 @@ class LengthBatches:
         ]
         if data.rng is not None:
             data.rng.shuffle(batches)
-        for batch in batches:
-            inputs = {
-                "ids": torch.from_numpy(data.documents.padded(batch)),
-                "lengths": torch.from_numpy(lengths[batch]),
-            }
-            yield inputs, (data.targets[batch], data.weights[batch])
+        return batches
+
+
+class VectorBatches:
+    """The same batches, with the documents' vectors in place of their tokens.
+
+    Parameters
+    ----------
+    batches : LengthBatches
+    vectors : Tensor of shape (n_documents, pooled size)
+    """
+
+    def __init__(self, batches: LengthBatches, vectors: Tensor):
+        self.batches = batches
+        self.vectors = vectors
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]:
+        data = self.batches.dataset
+        for batch in self.batches.draw():
+            yield {"vectors": self.vectors[batch]}, (data.targets[batch], data.weights[batch])
 
 
 def length_batches(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> list[np.ndarray]:

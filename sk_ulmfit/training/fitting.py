@@ -119,6 +119,7 @@ def train_classifier(
     options: TrainingOptions,
     unfreeze_schedule: str | Sequence[int],
     multilabel: bool,
+    frozen_dropout: bool = True,
 ) -> list[dict[str, Any]]:
     """Train `module` in place (stage 3).
 
@@ -133,6 +134,7 @@ def train_classifier(
     groups = ["encoder.embedding", *(f"encoder.layers.{layer}.*" for layer in range(n_layers))]
     net = ClassifierNet(
         module,
+        frozen_dropout=frozen_dropout,
         criterion=ClassificationLoss,
         criterion__multilabel=multilabel,
         optimizer__param_groups=[(pattern, {}) for pattern in groups],

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..modules import LanguageModelOutput
 from ..modules.awd_lstm import full_precision
+from .softmax import linear_cross_entropy
 
 
 class LanguageModelLoss(nn.Module):
@@ -72,8 +73,12 @@ class LanguageModelLoss(nn.Module):
 
 def next_token_loss(output: LanguageModelOutput, targets: Tensor) -> Tensor:
     """Cross entropy of the tied softmax, without regularisers."""
-    logits = F.linear(output.dropped.flatten(0, 1), output.softmax_weight, output.softmax_bias)
-    return F.cross_entropy(logits, targets.flatten())
+    return linear_cross_entropy(
+        output.dropped.flatten(0, 1),
+        output.softmax_weight,
+        output.softmax_bias,
+        targets.flatten(),
+    )
 
 
 # The words of a sampled softmax are filled up to a multiple of this.

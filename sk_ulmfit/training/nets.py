@@ -12,8 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..modules import EncoderState, LanguageModelOutput
 from ..modules.awd_lstm import detach
+from .batching import LabelledDocuments, VectorBatches
 from .devices import mixed_precision
 from .distributed import Share
+from .inference import pooled_features
 
 
 class ULMFiTNet(NeuralNet):
@@ -163,9 +165,55 @@ class LanguageModelNet(ULMFiTNet):
 
 
 class ClassifierNet(ULMFiTNet):
-    """Trains a `TextClassifier` on batches of documents."""
+    """Trains a `TextClassifier` on batches of documents.
+
+    Parameters
+    ----------
+    frozen_dropout : bool, default=True
+        Whether the encoder drops out while all of it is frozen. If not, documents are encoded
+        once for all epochs in a row that train the head alone.
+    **kwargs
+        Of `ULMFiTNet`.
+    """
+
+    def __init__(self, *args: Any, frozen_dropout: bool = True, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.frozen_dropout = frozen_dropout
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> ClassifierNet:
+        self.vectors_: dict[int, Tensor] = {}  # by the id of the data set
+        try:
+            super().fit_loop(*args, **kwargs)
+        finally:
+            self.vectors_ = {}
+        return self
+
+    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
+        if iterator is not None and not self.frozen_dropout:
+            if any(parameter.requires_grad for parameter in self.module_.encoder.parameters()):
+                self.vectors_ = {}  # the encoder is about to change
+            else:
+                iterator = VectorBatches(iterator, self._vectors(iterator.dataset))
+        super().run_single_epoch(iterator, training, *args, **kwargs)
+
+    def _vectors(self, data: LabelledDocuments) -> Tensor:
+        """What the frozen encoder makes of every document."""
+        if id(data) not in self.vectors_:
+            module = self.module_
+            vectors = pooled_features(
+                module.encoder,
+                data.documents,
+                torch.device(self.device),
+                token_weights=module.token_weights,
+                pooling=module.pooling,
+                bptt=module.bptt,
+            )
+            self.vectors_[id(data)] = torch.from_numpy(vectors)
+        return self.vectors_[id(data)]
 
     def _describe(self, batch: Any) -> str:
+        if "vectors" in batch[0]:
+            return f"{len(batch[0]['vectors'])} texts. Lower batch_size (now {self.batch_size})"
         n_texts, n_tokens = batch[0]["ids"].shape
         return (
             f"{n_texts} texts of up to {n_tokens} tokens. Lower batch_size (now "

@@ -64,6 +64,7 @@ def classifier_stage(
     options: TrainingOptions,
     unfreeze_schedule: str | Sequence[int],
     multilabel: bool,
+    frozen_dropout: bool,
 ) -> Outcome:
     """Train a classifier in each direction (stage 3).
 
@@ -75,6 +76,8 @@ def classifier_stage(
     options : TrainingOptions
     unfreeze_schedule : str or sequence of int
     multilabel : bool
+    frozen_dropout : bool
+        Whether the encoder drops out while it is frozen.
     """
     n_tokens = next(iter(modules.values())).encoder.sizes.vocab_size
     used = used_tokens(n_tokens, train[0], *([] if valid is None else [valid[0]]))
@@ -95,7 +98,7 @@ def classifier_stage(
         held_out = None if valid is None else labelled(valid, backward, None)
         with narrowed(module, used):
             return train_classifier(
-                module, shuffled, held_out, options, unfreeze_schedule, multilabel
+                module, shuffled, held_out, options, unfreeze_schedule, multilabel, frozen_dropout
             )
 
     return _each_direction(modules, train_one, options, "classifier")
