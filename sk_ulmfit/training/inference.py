@@ -13,18 +13,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..modules import AWDLSTM, LanguageModel, TextClassifier
 from ..modules.text_classifier import pool_documents
 from ..text.token_lists import TokenLists
 from .batching import length_batches
+from .softmax import linear_cross_entropy
 
 # Rows of a batch: large matrix products are worth it, and a batch of 128 rows still fits caches.
 ROWS = 128
-
-# Words that are predicted at once when perplexity is measured.
-PREDICTIONS = 1024
 
 
 def predict_logits(
@@ -115,12 +112,11 @@ def _batch_nll(module: LanguageModel, ids: Tensor, left: Tensor, bptt: int) -> f
         output = module(chunk[:-1], state)
         state = output.state
         steps = torch.arange(start, start + len(chunk) - 1, device=ids.device)
-        padding = steps.unsqueeze(1) >= left[:n_rows].unsqueeze(0)
-        targets = chunk[1:].masked_fill(padding, -100)  # cross_entropy ignores -100
-        # The logits of all steps and rows at once could take gigabytes.
-        hidden = output.hidden.flatten(0, 1).split(PREDICTIONS)
-        for part, wanted in zip(hidden, targets.flatten().split(PREDICTIONS), strict=True):
-            total += F.cross_entropy(module.logits(part), wanted, reduction="sum").item()
+        predicted = steps.unsqueeze(1) < left[:n_rows].unsqueeze(0)  # the rest is padding
+        targets = chunk[1:][predicted]
+        weight, bias = output.softmax_weight, output.softmax_bias
+        mean = linear_cross_entropy(output.hidden[predicted], weight, bias, targets)
+        total += mean.item() * len(targets)
     return total
 
 

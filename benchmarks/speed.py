@@ -1,0 +1,151 @@
+"""Time the stages of ULMFiT, ours and fastai's in turn, on one idle machine.
+
+    python benchmarks/speed.py --json benchmarks/results/speed-cpu.json
+    python benchmarks/speed.py --json FILE --peer FASTAI/bin/python --config small paper
+
+Both sides have the same shapes, dropouts and documents, of random words. Each runs in a process of
+its own, and they take turns, so that a machine that is slower for a while is so for both: compared
+are rounds, in pairs. "Floor" is the time that the matrix products of a row would take alone, at the
+rate of a large product, which is measured between the rounds. Rows that are in FILE already are
+left out, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _runs import environment
+from _work import CONFIGS, LONG, SHORT, Config
+
+FOLDER = Path(__file__).resolve().parent
+
+# What a row does with each of its tokens: forward passes' worth of matrix products, whether the
+# softmax is among them, and how many tokens a unit has.
+WORK = {
+    "lm-train": (3, True, 1),
+    "lm-eval": (1, True, 1),
+    "clf-train": (3, False, LONG),
+    "clf-head": (1, False, LONG),
+    "predict-short": (1, False, SHORT),
+    "predict-long": (1, False, LONG),
+    "predict-one": (1, False, SHORT),
+}
+
+
+class Side:
+    """A process that does rounds when it is told to."""
+
+    def __init__(self, interpreter: str, script: str, row: str, config: str):
+        self.process = subprocess.Popen(
+            [interpreter, str(FOLDER / script), row, config],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=FOLDER,
+        )
+        self.rounds: list[dict[str, float]] = []
+        self._line(f"{script} {row} {config}")
+
+    def _line(self, what: str) -> str:
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{what} ended without an answer. Run it by hand to see why.")
+        return line
+
+    def do_round(self) -> None:
+        """Do one, and keep what came out."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.rounds.append(json.loads(self._line("A round")))
+
+    def summary(self) -> dict[str, Any]:
+        """Rates of the rounds after the first, which warms up, and the peak of memory."""
+        self.process.stdin.close()
+        self.process.wait()
+        rates = [one["units"] / one["seconds"] for one in self.rounds[1:]]
+        return {
+            "rate": round(float(np.median(rates)), 2),
+            "rates": [round(rate, 2) for rate in rates],
+            "peak_mb": round(self.rounds[-1]["peak_bytes"] / 1e6),
+        }
+
+
+def gemm_rate() -> float:
+    """Floating-point operations a second of a large matrix product."""
+    a, b = torch.randn(2048, 1024), torch.randn(1024, 2048)
+    best = np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * 2048 * 2048 * 1024 / best
+
+
+def compare(row: str, name: str, peer: str | None, n_rounds: int) -> dict[str, Any]:
+    """Let both sides do a row in turn."""
+    sides = {"ours": Side(sys.executable, "_speed_ours.py", row, name)}
+    if peer:
+        sides["fastai"] = Side(peer, "_speed_fastai.py", row, name)
+    gemm = []
+    for _ in range(n_rounds + 1):
+        for side in sides.values():
+            side.do_round()
+        gemm.append(gemm_rate())
+    result: dict[str, Any] = {side: process.summary() for side, process in sides.items()}
+    passes, softmax, tokens_per_unit = WORK[row]
+    config: Config = CONFIGS[name]
+    flops = passes * config.flops(tokens_per_unit, softmax=softmax)
+    rate = float(np.median(gemm))
+    result["gemm_gflops"] = round(rate / 1e9, 1)
+    for side in sides:
+        result[side]["share_of_floor"] = round(flops * result[side]["rate"] / rate, 3)
+    if peer:
+        pairs = zip(result["ours"]["rates"], result["fastai"]["rates"], strict=True)
+        ratios = [ours / theirs for ours, theirs in pairs]
+        result["ratio"] = round(float(np.median(ratios)), 2)
+        result["ratios"] = [round(ratio, 2) for ratio in ratios]
+        memory = result["ours"]["peak_mb"] / result["fastai"]["peak_mb"]
+        result["memory_ratio"] = round(memory, 2)
+    return result
+
+
+def main() -> None:
+    """Do the rows that are asked for and are not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, required=True, help="where the results go")
+    parser.add_argument("--peer", help="interpreter of a virtual environment that has fastai")
+    parser.add_argument("--config", nargs="+", choices=list(CONFIGS), default=["small"])
+    parser.add_argument("--rows", nargs="+", choices=list(WORK), default=list(WORK))
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    results: dict[str, Any] = {"rows": {}}
+    if options.json.exists():
+        results = json.loads(options.json.read_text())
+    results |= environment()
+    for name in options.config:
+        for row in options.rows:
+            if f"{row} {name}" in results["rows"]:
+                continue
+            result = compare(row, name, options.peer, options.rounds)
+            results["rows"][f"{row} {name}"] = result
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
+            shown = " ".join(
+                f"{side} {result[side]['rate']:.1f}/s ({result[side]['share_of_floor']:.2f} of the "
+                f"floor, {result[side]['peak_mb']} MB)"
+                for side in ("ours", "fastai")
+                if side in result
+            )
+            print(f"{row} {name}: {shown}, ratio {result.get('ratio', '-')}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
