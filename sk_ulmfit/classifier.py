@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -18,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ._base import ULMFiTEstimator, continued, params_from_saved
 from ._targets import Targets, document_weights, encode_targets, split_rows
+from .calibration import fit_temperature, probabilities
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
 from .modules import POOLINGS, TextClassifier
@@ -91,12 +91,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         them alone. "concat-layers": maximum, mean and a mean in which rare words count
         more [2]_, of the embedding and of every layer. The last layer knows best what word comes
         next, lower ones better what a text is about.
+    calibrate : bool, default=False
+        Set texts aside and scale the logits by the temperature at which the labels of these are
+        most probable [3]_. Networks tend to be too sure; predictions hardly change.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss.
     weight_decay : float, default=1e-6
         Weight decay of AdamW.
     validation_fraction : float, default=0.1
-        Fraction of the texts set aside for early stopping, stratified where that can be done.
+        Fraction of the texts set aside for early stopping and calibration, stratified where that
+        can be done.
     early_stopping : bool, default=False
         Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
         back to the best epoch's weights.
@@ -140,6 +144,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
        Classification", ACL 2018.
     .. [2] S. Arora, Y. Liang and T. Ma, "A Simple but Tough-to-Beat Baseline for Sentence
        Embeddings", ICLR 2017.
+    .. [3] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
+       Networks", ICML 2017.
 
     Examples
     --------
@@ -158,6 +164,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list],
         "pooling": [StrOptions(set(POOLINGS))],
+        "calibrate": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -185,6 +192,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] = (50,),
         pooling: str = "concat-layers",
+        calibrate: bool = False,
         class_weight: dict | str | None = None,
         weight_decay: float = 1e-6,
         validation_fraction: float = 0.1,
@@ -212,6 +220,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.frozen_dropout = frozen_dropout
         self.head_sizes = head_sizes
         self.pooling = pooling
+        self.calibrate = calibrate
         self.class_weight = class_weight
         self.weight_decay = weight_decay
         self.validation_fraction = validation_fraction
@@ -330,7 +339,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         rows = np.flatnonzero(weights)
         train, valid = rows, rows[:0]
         split_seed = next(seeds)
-        if self.early_stopping and not overrides and len(rows) > 1:
+        sets_aside = (self.early_stopping or self.calibrate) and not overrides
+        if sets_aside and len(rows) > 1:
             train, valid = split_rows(targets, rows, self.validation_fraction, split_seed)
 
         schedule = self.unfreeze_schedule if unfreeze_schedule is None else unfreeze_schedule
@@ -339,6 +349,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         n_epochs = len(trained_groups(schedule, n_groups, n_epochs))
         options = self._options(next(seeds), max_epochs=n_epochs, **overrides)
         head_seed = next(seeds)
+        held_out = (documents.take(valid), targets.codes[valid], weights[valid])
         modules = {
             direction: start.training_module(
                 direction, bptt=self.bptt, dropout_mult=self.dropout_mult, seed=head_seed
@@ -348,7 +359,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         fitted, history, interrupt = classifier_stage(
             modules,
             (documents.take(train), targets.codes[train], weights[train]),
-            (documents.take(valid), targets.codes[valid], weights[valid]) if len(valid) else None,
+            held_out if len(valid) else None,
             options,
             schedule,
             targets.multilabel,
@@ -358,6 +369,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self._set_fitted(replace(start, weights=fitted), language_model, history)
         if interrupt is not None:
             raise interrupt
+        if self.calibrate and len(valid):
+            logits = self._logits(held_out[0])
+            temperature = fit_temperature(logits, *held_out[1:], targets.multilabel)
+            self.trained_ = replace(self.trained_, temperature=temperature)
         return self
 
     def _check_sizes(self, schedule: Any) -> None:
@@ -455,15 +470,20 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             Rows sum to 1; in a multilabel problem each entry is the probability of its label.
         """
         check_is_fitted(self)
-        tokens = self._tokens(X)
+        logits = self._logits(self._tokens(X))
+        return probabilities(logits, self.trained_.temperature, self.trained_.multilabel)
+
+    def _logits(self, tokens: TokenLists) -> list[np.ndarray]:
+        """Logits of every direction, each of shape (n_texts, n_outputs)."""
         device = resolve_device(self.device)
-        total: Any = 0.0
-        for direction in self.trained_.weights:
-            read = tokens.reversed() if direction == "backward" else tokens
-            logits = predict_logits(self._module(direction, device), read, device)
-            p = expit(logits) if self.trained_.multilabel else softmax(logits, axis=1)
-            total = total + p
-        return total / len(self.trained_.weights)
+        return [
+            predict_logits(
+                self._module(direction, device),
+                tokens.reversed() if direction == "backward" else tokens,
+                device,
+            )
+            for direction in self.trained_.weights
+        ]
 
     def predict(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
         """Predict the class of every text.

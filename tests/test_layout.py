@@ -17,7 +17,7 @@ LAYERS = [
     {"_version", "modules", "text", "datasets"},
     {"schedules", "callbacks"},
     {"persistence", "training", "pretrained", "documents"},
-    {"_base", "_targets"},
+    {"_base", "_targets", "calibration"},
     {"_language_queries"},
     {"language_model", "classifier"},
 ]

@@ -37,6 +37,8 @@ class TrainedClassifier:
     pooling : str
     weights : dict of str to dict of str to ndarray
         For each direction the state dict of a `TextClassifier`; empty before training.
+    temperature : float
+        What logits are divided by before they become probabilities.
     """
 
     language_model: TrainedLanguageModel
@@ -45,6 +47,7 @@ class TrainedClassifier:
     head_sizes: tuple[int, ...]
     pooling: str
     weights: dict[str, Weights] = field(default_factory=dict)
+    temperature: float = 1.0
 
     def module(self, direction: str, bptt: int) -> TextClassifier:
         """Build the network of one direction for predictions."""
@@ -97,6 +100,7 @@ class TrainedClassifier:
             "multilabel": self.multilabel,
             "head_sizes": list(self.head_sizes),
             "pooling": self.pooling,
+            "temperature": self.temperature,
         }
         return description, arrays
 
@@ -120,6 +124,7 @@ class TrainedClassifier:
             tuple(description["head_sizes"]),
             description["pooling"],
             weights,
+            description.get("temperature", 1.0),  # the first models had none
         )
         for direction, own in weights.items():
             check_shapes(own, model._empty(direction, bptt=1).state_dict())

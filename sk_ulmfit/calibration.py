@@ -1,0 +1,156 @@
+"""Probabilities to trust: temperature scaling, and how far probabilities are off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax, logsumexp, softmax
+from sklearn.utils.validation import check_consistent_length
+
+# Between them a temperature makes anything from certainty to nearly equal chances.
+_LOWEST, _HIGHEST = 0.05, 20.0
+
+
+def probabilities(logits: Sequence[np.ndarray], temperature: float, multilabel: bool) -> np.ndarray:
+    """Average the probabilities that several networks give.
+
+    Parameters
+    ----------
+    logits : sequence of ndarray of shape (n, n_outputs)
+        Of each network.
+    temperature : float
+        What logits are divided by.
+    multilabel : bool
+        Every output is a label of its own.
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs)
+    """
+    total: Any = 0.0
+    for one in logits:
+        scaled = one / temperature
+        total = total + (expit(scaled) if multilabel else softmax(scaled, axis=1))
+    averaged: np.ndarray = total / len(logits)
+    return averaged
+
+
+def fit_temperature(
+    logits: Sequence[np.ndarray], targets: np.ndarray, weights: np.ndarray, multilabel: bool
+) -> float:
+    """Find the temperature at which held-out labels are most probable [1]_.
+
+    It is one number, so a few dozen texts are enough to find it, and it changes no prediction of a
+    single network (the average over two directions may change where they disagree).
+
+    Parameters
+    ----------
+    logits : sequence of ndarray of shape (n, n_outputs)
+        Of each network, whose probabilities are averaged.
+    targets : ndarray of shape (n,) or (n, n_outputs)
+        Class numbers, or 0/1 rows for multilabel problems.
+    weights : ndarray of shape (n,)
+    multilabel : bool
+
+    Returns
+    -------
+    float
+        Above 1 where the networks were too sure.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
+       Networks", ICML 2017.
+    """
+
+    def loss(log_temperature: float) -> float:
+        scaled = np.stack(logits).astype(np.float64) / np.exp(log_temperature)
+        if multilabel:
+            # log(1 + exp(-z)) for labels that are there, log(1 + exp(z)) for those that are not
+            log_p = -np.logaddexp(0.0, np.where(targets.astype(bool), -scaled, scaled))
+        else:
+            log_p = log_softmax(scaled, axis=2)[:, np.arange(len(targets)), targets][..., None]
+        averaged = logsumexp(log_p, axis=0) - np.log(len(logits))
+        return -float(np.average(averaged.mean(axis=1), weights=weights))
+
+    bounds = (np.log(_LOWEST), np.log(_HIGHEST))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def expected_calibration_error(
+    y_true: Any, y_proba: Any, *, classes: Any = None, n_bins: int = 15
+) -> float:
+    """Mean distance between how sure predictions are and how often they are right [1]_.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_texts,)
+        True labels.
+    y_proba : array-like of shape (n_texts, n_classes)
+        Probabilities, as `predict_proba` gives them.
+    classes : array-like of shape (n_classes,), default=None
+        Labels of the columns (`classes_` of a classifier); the sorted labels of `y_true` if None.
+    n_bins : int, default=15
+        Predictions are put into so many bins of equal width by the probability of the predicted
+        class.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+
+    References
+    ----------
+    .. [1] M. P. Naeini, G. F. Cooper and M. Hauskrecht, "Obtaining Well Calibrated Probabilities
+       Using Bayesian Binning", AAAI 2015.
+
+    Examples
+    --------
+    >>> from sk_ulmfit.calibration import expected_calibration_error
+    >>> round(expected_calibration_error(["a", "b"], [[0.9, 0.1], [0.6, 0.4]]), 2)
+    0.35
+    """
+    confidence, right = top_predictions(y_true, y_proba, classes)
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    counts = np.bincount(bins, minlength=n_bins)
+    off = np.bincount(bins, weights=confidence - right, minlength=n_bins)
+    # |mean confidence - accuracy| of every bin, weighted by its share of the predictions
+    return float(np.abs(off).sum() / counts.sum())
+
+
+def top_predictions(y_true: Any, y_proba: Any, classes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of each predicted class, and whether it is the right one.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_texts,)
+    y_proba : array-like of shape (n_texts, n_classes)
+    classes : array-like of shape (n_classes,) or None
+
+    Returns
+    -------
+    confidence : ndarray of shape (n_texts,)
+    right : ndarray of bool of shape (n_texts,)
+
+    Raises
+    ------
+    ValueError
+    """
+    y_true, y_proba = np.asarray(y_true), np.asarray(y_proba, dtype=float)
+    check_consistent_length(y_true, y_proba)
+    classes = np.unique(y_true) if classes is None else np.asarray(classes)
+    if y_true.ndim != 1 or y_proba.ndim != 2 or y_proba.shape[1] != len(classes):
+        raise ValueError(
+            f"y_proba of shape {y_proba.shape} needs a column for each of {len(classes)} classes, "
+            f"and y_true of shape {y_true.shape} one label a row. Pass classes=clf.classes_ if not "
+            "all of them are in y_true."
+        )
+    return y_proba.max(axis=1), classes[y_proba.argmax(axis=1)] == y_true

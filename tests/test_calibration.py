@@ -1,0 +1,118 @@
+"""Probabilities that say how often predictions are right."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import log_loss
+
+from sk_ulmfit import load
+from sk_ulmfit.calibration import expected_calibration_error, fit_temperature, probabilities
+from tests.helpers import banking, classifier, language_model
+
+TEXTS, LABELS = banking(5, 60)
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return language_model(max_epochs=1, direction="both").fit(TEXTS).transform(TEXTS)
+
+
+def drawn(temperature, multilabel=False, n=20_000):
+    """Logits that are `temperature` times too large for the labels."""
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(n, 4))
+    if multilabel:
+        targets = (random.random((n, 4)) < expit(logits)).astype(np.float32)
+    else:
+        p = softmax(logits, axis=1)
+        targets = (p.cumsum(axis=1) < random.random((n, 1))).sum(axis=1)
+    return logits * temperature, targets
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_is_found(temperature, multilabel):
+    logits, targets = drawn(temperature, multilabel)
+    found = fit_temperature([logits, logits], targets, np.ones(len(targets)), multilabel)
+    assert found == pytest.approx(temperature, rel=0.05)
+
+
+def test_weights_count():
+    too_sure, targets = drawn(3.0, n=5000)
+    right, _ = drawn(1.0, n=5000)
+    logits = np.concatenate([too_sure, right])
+    weights = np.repeat([0.0, 1.0], 5000)
+    targets = np.concatenate([targets, targets])
+    assert fit_temperature([logits], targets, weights, False) == pytest.approx(1.0, rel=0.1)
+
+
+def test_labels_that_are_all_right_make_no_nan():
+    logits = np.eye(3) * 50
+    found = fit_temperature([logits], np.arange(3), np.ones(3), False)
+    assert 0.04 < found < 21 and np.isfinite(probabilities([logits], found, False)).all()
+
+
+def test_expected_calibration_error():
+    p = np.array([[0.8, 0.2]] * 10)
+    assert expected_calibration_error([0] * 8 + [1] * 2, p) == pytest.approx(0.0)
+    assert expected_calibration_error([0] * 3 + [1] * 7, p) == pytest.approx(0.5)
+    logits, targets = drawn(1.0)
+    assert expected_calibration_error(targets, softmax(logits, axis=1)) < 0.02
+    assert expected_calibration_error(targets, softmax(3 * logits, axis=1)) > 0.15
+    names = np.array(["d", "c", "b", "a"])
+    named = expected_calibration_error(names[targets], softmax(logits, axis=1), classes=names)
+    assert named < 0.02
+
+
+def test_what_does_not_fit_together_is_refused():
+    with pytest.raises(ValueError, match=r"classes=clf\.classes_"):
+        expected_calibration_error(["a", "a"], [[0.5, 0.5], [0.1, 0.9]])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        expected_calibration_error(["a", "b"], [[0.5, 0.5]])
+
+
+def test_calibrated_probabilities_are_nearer_to_the_truth(documents):
+    train, test = np.arange(0, 200), np.arange(200, 300)
+    params = {"max_epochs": 12, "dropout_mult": 0.0, "validation_fraction": 0.3}
+    given = documents[train], LABELS[train]
+    clf = classifier(**params, calibrate=True).fit(*given)
+    temperature = clf.trained_.temperature
+    p = clf.predict_proba(documents[test])
+    raw = probabilities(clf._logits(clf._tokens(documents[test])), 1.0, False)
+    assert not 0.9 < temperature < 1.1
+    assert log_loss(LABELS[test], p) < log_loss(LABELS[test], raw)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(documents[test]), p)
+    assert np.mean(p.argmax(axis=1) == raw.argmax(axis=1)) > 0.95
+
+
+def test_the_temperature_is_saved_and_kept(documents, tmp_path):
+    clf = classifier(calibrate=True).fit(documents, LABELS)
+    clf.save(tmp_path / "clf")
+    loaded = load(tmp_path / "clf")
+    assert loaded.trained_.temperature == clf.trained_.temperature != 1.0
+    np.testing.assert_array_equal(loaded.predict_proba(documents), clf.predict_proba(documents))
+    assert clf.partial_fit(documents, LABELS).trained_.temperature == loaded.trained_.temperature
+
+
+def test_multilabel(documents):
+    y = np.column_stack([LABELS == "age", LABELS == "atm"]).astype(int)
+    clf = classifier(calibrate=True, max_epochs=6).fit(documents, y)
+    assert clf.trained_.temperature != 1.0
+    assert clf.predict_proba(documents).shape == (300, 2)
+
+
+def test_nothing_to_calibrate_on(documents):
+    clf = classifier(calibrate=True, max_epochs=1).fit(documents[:1], LABELS[:1])
+    assert clf.trained_.temperature == 1.0
+
+
+def test_inside_of_scikit_learns_own_calibration(documents):
+    own = CalibratedClassifierCV(classifier(max_epochs=6), cv=2).fit(documents, LABELS)
+    assert own.predict_proba(documents).shape == (300, 5)
+    assert own.score(documents, LABELS) > 0.5
