@@ -13,6 +13,10 @@ from sklearn.utils.validation import check_consistent_length
 # Between them a temperature makes anything from certainty to nearly equal chances.
 _LOWEST, _HIGHEST = 0.05, 20.0
 
+# How far a temperature is expected to be from 1, as a standard deviation of its logarithm. A few
+# held-out texts that all happen to be right would otherwise ask for certainty.
+_EXPECTED_SPREAD = 0.5
+
 
 def probabilities(logits: Sequence[np.ndarray], temperature: float, multilabel: bool) -> np.ndarray:
     """Average the probabilities that several networks give.
@@ -44,7 +48,8 @@ def fit_temperature(
     """Find the temperature at which held-out labels are most probable [1]_.
 
     It is one number, so a few dozen texts are enough to find it, and it changes no prediction of a
-    single network (the average over two directions may change where they disagree).
+    single network (the average over two directions may change where they disagree). It is held near
+    1 by a prior that only few texts feel.
 
     Parameters
     ----------
@@ -74,7 +79,8 @@ def fit_temperature(
         else:
             log_p = log_softmax(scaled, axis=2)[:, np.arange(len(targets)), targets][..., None]
         averaged = logsumexp(log_p, axis=0) - np.log(len(logits))
-        return -float(np.average(averaged.mean(axis=1), weights=weights))
+        nll = -len(targets) * float(np.average(averaged.mean(axis=1), weights=weights))
+        return nll + (log_temperature / _EXPECTED_SPREAD) ** 2 / 2
 
     bounds = (np.log(_LOWEST), np.log(_HIGHEST))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

@@ -51,10 +51,15 @@ def test_weights_count():
     assert fit_temperature([logits], targets, weights, False) == pytest.approx(1.0, rel=0.1)
 
 
-def test_labels_that_are_all_right_make_no_nan():
-    logits = np.eye(3) * 50
-    found = fit_temperature([logits], np.arange(3), np.ones(3), False)
-    assert 0.04 < found < 21 and np.isfinite(probabilities([logits], found, False)).all()
+def test_a_few_labels_that_are_all_right_do_not_ask_for_certainty():
+    found = [
+        fit_temperature([np.eye(3)[np.arange(n) % 3] * 3], np.arange(n) % 3, np.ones(n), False)
+        for n in (3, 30, 3000)
+    ]
+    assert 1 > found[0] > 0.8 and found[0] > found[1] > found[2]
+    logits = [np.eye(3) * 50]
+    found = fit_temperature(logits, np.arange(3), np.ones(3), False)
+    assert np.isfinite(probabilities(logits, found, False)).all()
 
 
 def test_expected_calibration_error():
@@ -78,17 +83,15 @@ def test_what_does_not_fit_together_is_refused():
 
 def test_calibrated_probabilities_are_nearer_to_the_truth(documents):
     train, test = np.arange(0, 200), np.arange(200, 300)
-    params = {"max_epochs": 12, "dropout_mult": 0.0, "validation_fraction": 0.3}
-    given = documents[train], LABELS[train]
-    clf = classifier(**params, calibrate=True).fit(*given)
-    temperature = clf.trained_.temperature
+    params = {"max_epochs": 4, "validation_fraction": 0.4}  # too short a training to be sure
+    clf = classifier(**params, calibrate=True).fit(documents[train], LABELS[train])
     p = clf.predict_proba(documents[test])
     raw = probabilities(clf._logits(clf._tokens(documents[test])), 1.0, False)
-    assert not 0.9 < temperature < 1.1
+    assert clf.trained_.temperature < 0.9
     assert log_loss(LABELS[test], p) < log_loss(LABELS[test], raw)
+    assert np.mean(p.argmax(axis=1) == raw.argmax(axis=1)) > 0.9
     again = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(again.predict_proba(documents[test]), p)
-    assert np.mean(p.argmax(axis=1) == raw.argmax(axis=1)) > 0.95
 
 
 def test_the_temperature_is_saved_and_kept(documents, tmp_path):
