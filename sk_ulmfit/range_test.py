@@ -19,8 +19,12 @@ __all__ = ["LRFindResult", "lr_find"]
 # Fewer steps or losses make no curve.
 _FEWEST = 10
 
-# Decay of a step's weight with its distance, in the means that smooth the losses.
-_DECAY = 0.8
+# Fraction of the steps over which a step's weight falls to 1 / e, in the means that smooth losses:
+# the same stretch of learning rates, however many steps go through it.
+_WIDTH = 0.045
+
+# How many times its lowest value the running mean of the losses is when the test ends.
+_DIVERGED = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +76,15 @@ def lr_find(
     min_lr: float = 1e-6,
     max_lr: float = 10.0,
     n_steps: int = 100,
-    divergence: float = 4.0,
 ) -> LRFindResult:
     """Find a learning rate: train at rates that rise from step to step, and watch the loss.
 
     This is the learning-rate range test [1]_. A clone of the estimator is trained for `n_steps`
-    steps at exponentially rising rates, until the loss diverges. All layers are trained from the
-    first step on, whatever `unfreeze_schedule` says, and every layer's rate keeps its ratio to
-    that of the layer above it (`lr_decay`): the rates of the result are those of the parameter
-    `lr`.
+    steps at exponentially rising rates, or until the loss diverges: until its running mean is four
+    times the lowest one, or it is not finite. All layers are trained from the first step on,
+    whatever `unfreeze_schedule` says, because that is when too high a rate does most harm. Every
+    layer's rate keeps its ratio to that of the layer above it (`lr_decay`): the rates of the
+    result are those of the parameter `lr`.
 
     Parameters
     ----------
@@ -96,8 +100,6 @@ def lr_find(
         Learning rates of the first and of the last step.
     n_steps : int, default=100
         Number of steps, from 10 up.
-    divergence : float, default=4.0
-        End the test when the running mean of the losses is this many times its lowest value.
 
     Returns
     -------
@@ -130,9 +132,9 @@ def lr_find(
     gain of a step is just lost again. It is a place to begin a search at, and as rough as the
     curve is: look at its plot.
 
-    Smoothed losses are means with weights of 0.8 to the power of the distance in steps, to both
-    sides, so that the curve is not shifted to higher rates, as by a running mean. A loss above
-    `divergence` times the lowest mean counts as that much.
+    Smoothed losses are means whose weights fall with the distance to both sides, to 1 / e over
+    4.5 % of the steps, so that the curve is not shifted to higher rates, as by a running mean. A
+    loss above four times the lowest mean counts as that much.
 
     Of two directions, the first is tested. With an int as the estimator's `random_state`, equal
     calls give equal results. Callbacks of the estimator take part.
@@ -152,8 +154,8 @@ def lr_find(
     >>> result.losses.shape == result.learning_rates.shape
     True
     """
-    _check(estimator, min_lr, max_lr, n_steps, divergence)
-    rising = _RisingLR(np.geomspace(min_lr, max_lr, n_steps), divergence)
+    _check(estimator, min_lr, max_lr, n_steps)
+    rising = _RisingLR(np.geomspace(min_lr, max_lr, n_steps))
     tested = clone(estimator)
     params = tested.get_params(deep=False)
     wanted = {
@@ -179,11 +181,11 @@ def lr_find(
             f"The loss diverged within {len(losses)} steps, from min_lr={min_lr:g} on: lower it."
         )
     rates = rising.learning_rates[: len(losses)]
-    smoothed = smooth(np.minimum(losses, divergence * rising.best))
+    smoothed = smooth(np.minimum(losses, _DIVERGED * rising.best), _WIDTH * n_steps)
     return LRFindResult(rates, losses, smoothed, suggest(rates, smoothed))
 
 
-def _check(estimator: Any, min_lr: float, max_lr: float, n_steps: int, divergence: float) -> None:
+def _check(estimator: Any, min_lr: float, max_lr: float, n_steps: int) -> None:
     if not isinstance(estimator, ULMFiTEstimator):
         raise TypeError(
             "lr_find takes a ULMFiTClassifier or a ULMFiTLanguageModel, got "
@@ -198,8 +200,6 @@ def _check(estimator: Any, min_lr: float, max_lr: float, n_steps: int, divergenc
         )
     if not isinstance(n_steps, Integral) or n_steps < _FEWEST:
         raise ValueError(f"n_steps must be a whole number from {_FEWEST} up, got {n_steps!r}.")
-    if not isinstance(divergence, Real) or not divergence > 1:
-        raise ValueError(f"divergence must be above 1, got {divergence!r}.")
 
 
 class _TestEnded(Exception):
@@ -212,12 +212,10 @@ class _RisingLR(Callback):
     Parameters
     ----------
     learning_rates : ndarray of shape (n_steps,)
-    divergence : float
     """
 
-    def __init__(self, learning_rates: np.ndarray, divergence: float):
+    def __init__(self, learning_rates: np.ndarray):
         self.learning_rates = learning_rates
-        self.divergence = divergence
         self.losses: list[float] = []
         self.best = np.inf  # running mean of the losses, at its lowest
         self.began = False
@@ -235,27 +233,29 @@ class _RisingLR(Callback):
     def on_batch_end(self, net: Any, loss: Any = None, **kwargs: Any) -> None:
         """Write down the loss, and end the test if it is enough."""
         self.losses.append(loss.item())
-        weights = _DECAY ** np.arange(len(self.losses))[::-1]
-        mean = float(np.average(self.losses, weights=weights))
+        age = np.arange(len(self.losses))[::-1] / len(self.learning_rates)
+        mean = float(np.average(self.losses, weights=np.exp(-age / _WIDTH)))
         self.best = min(self.best, mean)
-        diverged = len(self.losses) >= _FEWEST and mean > self.divergence * self.best
+        diverged = len(self.losses) >= _FEWEST and mean > _DIVERGED * self.best
         if diverged or len(self.losses) == len(self.learning_rates):
             raise _TestEnded
 
 
-def smooth(losses: np.ndarray) -> np.ndarray:
+def smooth(losses: np.ndarray, width: float) -> np.ndarray:
     """Means of neighbouring losses, with weights that fall with the distance to both sides.
 
     Parameters
     ----------
     losses : ndarray of shape (n_steps,)
+    width : float
+        Distance, in steps, over which a weight falls to 1 / e.
 
     Returns
     -------
     ndarray of shape (n_steps,)
     """
     steps = np.arange(len(losses))
-    weights = _DECAY ** np.abs(steps[:, None] - steps)
+    weights = np.exp(-np.abs(steps[:, None] - steps) / width)
     return weights @ losses / weights.sum(axis=1)
 
 
@@ -282,7 +282,7 @@ def suggest(learning_rates: np.ndarray, smoothed_losses: np.ndarray) -> float:
         )
         return float("nan")
     # Rates rise exponentially: a step is the same distance on the logarithmic axis everywhere.
-    slopes = np.gradient(smoothed_losses)
-    above = np.flatnonzero(smoothed_losses[:minimum] >= smoothed_losses[0])
-    first = int(above[-1])
+    start = smoothed_losses[0]
+    slopes = np.gradient(np.minimum(smoothed_losses, start))
+    first = int(np.flatnonzero(smoothed_losses[:minimum] >= start)[-1])
     return float(learning_rates[first + slopes[first : minimum + 1].argmin()])

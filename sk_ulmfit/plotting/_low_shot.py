@@ -76,13 +76,13 @@ class LowShotDisplay:
             scikit-learn classifiers by the names for the legend. Clones of them are fitted. A
             `ULMFiTClassifier` that may also learn from all texts without labels has a language
             model that was fitted on them, in `sklearn.frozen.FrozenEstimator`.
-        X : iterable of str, or EncodedDocuments
+        X : array-like of str, or EncodedDocuments
             The texts to draw from.
         y : array-like of shape (n_texts,) or (n_texts, n_outputs)
             Their labels. Rows of a multilabel problem are drawn whatever their labels are.
         n_labels : sequence of int
             Numbers of labelled texts, from 2 to the number of texts.
-        X_test : iterable of str, or EncodedDocuments
+        X_test : array-like of str, or EncodedDocuments
             The texts to test on.
         y_test : array-like of shape (n_test_texts,) or (n_test_texts, n_outputs)
             Their labels.
