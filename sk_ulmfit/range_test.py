@@ -137,7 +137,8 @@ def lr_find(
     loss above four times the lowest mean counts as that much.
 
     Of two directions, the first is tested. With an int as the estimator's `random_state`, equal
-    calls give equal results. Callbacks of the estimator take part.
+    calls give equal results. Callbacks of the estimator take part. `verbose` has no effect: the
+    test is over long before a progress bar of all its possible epochs would be.
 
     References
     ----------
