@@ -82,9 +82,9 @@ def lr_find(
     This is the learning-rate range test [1]_. A clone of the estimator is trained for `n_steps`
     steps at exponentially rising rates, or until the loss diverges: until its running mean is four
     times the lowest one, or it is not finite. All layers are trained from the first step on,
-    whatever `unfreeze_schedule` says, because that is when too high a rate does most harm. Every
-    layer's rate keeps its ratio to that of the layer above it (`lr_decay`): the rates of the
-    result are those of the parameter `lr`.
+    whatever `unfreeze_schedule` says, as in most epochs of gradual unfreezing. Every layer's
+    rate keeps its ratio to that of the layer above it (`lr_decay`): the rates of the result are
+    those of the parameter `lr`.
 
     Parameters
     ----------

@@ -93,9 +93,9 @@ class TrainingHistoryDisplay:
         """Draw the losses.
 
         An epoch's training loss is the mean over its steps, so layers are marked between the
-        epoch that first trains them and the one before. That of a language model contains its
-        regularisation, and both are computed with dropout: the loss on the texts set aside may
-        well be lower.
+        epoch that first trains them and the one before. Training losses are computed with
+        dropout, and a language model's contain its regularisation: losses on the texts set aside
+        may well be lower.
 
         Parameters
         ----------
