@@ -11,14 +11,23 @@ if TYPE_CHECKING:
     from .documents import EncodedDocuments
     from .language_model import ULMFiTLanguageModel
     from .persistence import load
+    from .range_test import lr_find
 
-__all__ = ["EncodedDocuments", "ULMFiTClassifier", "ULMFiTLanguageModel", "__version__", "load"]
+__all__ = [
+    "EncodedDocuments",
+    "ULMFiTClassifier",
+    "ULMFiTLanguageModel",
+    "__version__",
+    "load",
+    "lr_find",
+]
 
 _HOMES = {
     "EncodedDocuments": "documents",
     "ULMFiTClassifier": "classifier",
     "ULMFiTLanguageModel": "language_model",
     "load": "persistence",
+    "lr_find": "range_test",
 }
 
 

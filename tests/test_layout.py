@@ -18,7 +18,8 @@ LAYERS = [
     {"schedules", "callbacks"},
     {"persistence", "training", "pretrained", "documents"},
     {"_base", "_targets", "calibration"},
-    {"_language_queries"},
+    {"_language_queries", "plotting"},
+    {"range_test"},
     {"language_model", "classifier"},
 ]
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
@@ -33,6 +34,7 @@ FOREIGN = {
     "text": {"torch", "skorch"},
     "schedules": {"torch", "skorch", "sklearn"},
     "datasets": {"torch", "skorch"},
+    "plotting": {"torch", "skorch"},
 }
 
 MAX_LINES = 400  # without docstrings: public estimators have long ones

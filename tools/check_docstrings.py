@@ -10,7 +10,13 @@ from types import FunctionType
 
 from numpydoc.validate import validate
 
-MODULES = ["sk_ulmfit", "sk_ulmfit.callbacks", "sk_ulmfit.datasets"]
+MODULES = [
+    "sk_ulmfit",
+    "sk_ulmfit.callbacks",
+    "sk_ulmfit.datasets",
+    "sk_ulmfit.plotting",
+    "sk_ulmfit.range_test",
+]
 
 # Mistakes, not matters of taste: the codes are explained in numpydoc's manual, "Validation".
 CHECKS = {
