@@ -9,15 +9,24 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .classifier import ULMFiTClassifier
     from .documents import EncodedDocuments
+    from .explanation import explain
     from .language_model import ULMFiTLanguageModel
     from .persistence import load
 
-__all__ = ["EncodedDocuments", "ULMFiTClassifier", "ULMFiTLanguageModel", "__version__", "load"]
+__all__ = [
+    "EncodedDocuments",
+    "ULMFiTClassifier",
+    "ULMFiTLanguageModel",
+    "__version__",
+    "explain",
+    "load",
+]
 
 _HOMES = {
     "EncodedDocuments": "documents",
     "ULMFiTClassifier": "classifier",
     "ULMFiTLanguageModel": "language_model",
+    "explain": "explanation",
     "load": "persistence",
 }
 
