@@ -10,7 +10,7 @@ from types import FunctionType
 
 from numpydoc.validate import validate
 
-MODULES = ["sk_ulmfit", "sk_ulmfit.callbacks", "sk_ulmfit.datasets"]
+MODULES = ["sk_ulmfit", "sk_ulmfit.callbacks", "sk_ulmfit.datasets", "sk_ulmfit.explanation"]
 
 # Mistakes, not matters of taste: the codes are explained in numpydoc's manual, "Validation".
 CHECKS = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from ..classifier import ULMFiTClassifier
@@ -16,9 +17,14 @@ from ..language_model import ULMFiTLanguageModel
 from ..text.tokenizers import Tokenizer
 from ..text.validation import check_texts
 from ..training.devices import resolve_device
-from .integrated_gradients import POINTS_OF_STRETCH, integrate
+from .integrated_gradients import integrate
 from .path import Reader, TextPath
 from .result import Explanation
+
+_CONSTRAINTS = {
+    "n_steps": [Interval(Integral, 1, None, closed="left"), None],
+    "tolerance": [Interval(Real, 0, None, closed="left")],
+}
 
 
 def explain(
@@ -26,7 +32,7 @@ def explain(
     texts: Iterable[str],
     *,
     target: Any = None,
-    n_steps: int = 256,
+    n_steps: int | None = None,
     tolerance: float = 0.01,
 ) -> list[Explanation]:
     """Tell which words of texts speak for a class, and which against it.
@@ -45,12 +51,12 @@ def explain(
         The class to explain, or one for each text. None, here or for a text: the class that is
         predicted; in a multilabel problem, where classes are the numbers of the columns, the one
         that is most probable.
-    n_steps : int, default=256
-        At how many points of the path gradients are taken at most; at least 4. The time that it
-        takes grows with it, and memory with the longest text, not with this.
+    n_steps : int or None, default=None
+        At how many points of the path gradients are taken. The time that it takes grows with it.
+        None: 27, 81, and so on up to 2187, until `tolerance` is kept.
     tolerance : float, default=0.01
-        No more points are added when what is missing in the sum of the shares is sure to be less
-        than this. It says how exact the shares are, in nats.
+        With ``n_steps=None``, how far the sum of the shares may be from what it should be, and
+        how much any of them may change by the last tripling of the points.
 
     Returns
     -------
@@ -99,7 +105,8 @@ def explain(
     >>> max(found.words(), key=lambda word: word.attribution).text
     'app'
     """
-    _check_numbers(n_steps, tolerance)
+    given = {"n_steps": n_steps, "tolerance": tolerance}
+    validate_parameter_constraints(_CONSTRAINTS, given, "explain")
     clf, language_model = _estimators(clf)
     if isinstance(texts, EncodedDocuments):
         raise TypeError(
@@ -111,36 +118,28 @@ def explain(
     tokens = clf._tokens(X)
     outputs = _outputs(clf, target, EncodedDocuments(tokens, clf.trained_.language_model))
     device = resolve_device(clf.device)
-    readers = Reader.of_all_directions(clf.trained_, clf.bptt, device)
+    readers = Reader.of_all_directions(clf.trained_, device)
     tokenizer = clf.trained_.language_model.tokenizer
     explanations = []
     for i, (text, output) in enumerate(zip(texts, outputs, strict=True)):
         ids = tokens.document(i)
         path = TextPath(readers, ids, output, clf.trained_.multilabel)
-        found = integrate(path.values, path.slopes, int(n_steps), float(tolerance))
+        logit, baseline_logit = path.value(1.0), path.value(0.0)
+        found = integrate(path.slopes, logit - baseline_logit, n_steps, tolerance)
         explanations.append(
             Explanation(
                 text,
                 tokenizer.tokens(ids),
-                found.attributions,
+                found.shares,
                 _spans(tokenizer, text, len(ids)),
                 clf.classes_[output],
-                logit=found.end,
-                baseline_logit=found.begin,
-                gap=found.end - found.begin - float(found.attributions.sum()),
+                logit=logit,
+                baseline_logit=baseline_logit,
+                gap=found.gap,
                 n_steps=found.n_steps,
             )
         )
     return explanations
-
-
-def _check_numbers(n_steps: Any, tolerance: Any) -> None:
-    if not isinstance(n_steps, Integral) or n_steps < POINTS_OF_STRETCH:
-        raise ValueError(
-            f"n_steps must be a whole number from {POINTS_OF_STRETCH} up, got {n_steps!r}."
-        )
-    if not isinstance(tolerance, Real) or not tolerance >= 0:
-        raise ValueError(f"tolerance must be a number from 0 up, got {tolerance!r}.")
 
 
 def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | None]:

@@ -17,6 +17,10 @@ from ..pretrained.trained_classifier import TrainedClassifier
 # takes, where a document is not longer by itself.
 _TOKENS_AT_ONCE = 8192
 
+# Tokens in a chunk of a document. Where several tokens have the same maximum, as the embeddings
+# of a word that occurs several times, they share its gradient evenly only within a chunk.
+_CHUNK = 2048
+
 
 class Reader:
     """The network of one direction, and the embeddings of a text as it reads it.
@@ -32,13 +36,11 @@ class Reader:
         self.backward = backward
 
     @classmethod
-    def of_all_directions(
-        cls, trained: TrainedClassifier, bptt: int, device: torch.device
-    ) -> list[Reader]:
+    def of_all_directions(cls, trained: TrainedClassifier, device: torch.device) -> list[Reader]:
         """Build the networks of a classifier, in a mode of their own."""
         readers = []
         for direction in trained.weights:
-            module = trained.module(direction, bptt).to(device)
+            module = trained.module(direction, _CHUNK).to(device)
             module.requires_grad_(False).eval()
             # cuDNN has gradients for LSTMs in training only. They drop nothing by themselves.
             for layer in module.encoder.layers:
@@ -85,8 +87,11 @@ class TextPath:
         self.readers = readers
         self.output = output
         self.multilabel = multilabel
+        self.n_tokens = len(ids)
         self.n_points = max(1, _TOKENS_AT_ONCE // len(ids))
-        self.ids, self.begins, self.ways = [], [], []
+        self.ids: list[Tensor] = []
+        self.begins: list[Tensor] = []
+        self.ways: list[Tensor] = []
         for reader in readers:
             table = reader.module.encoder.embedding
             in_order = torch.from_numpy(ids.astype(np.int64)).to(table.device)
@@ -97,33 +102,24 @@ class TextPath:
             self.begins.append(reader.in_order(begin))
             self.ways.append(reader.in_order(words - begin))
 
-    def values(self, points: np.ndarray) -> np.ndarray:
-        """Logit of the class at points between 0 and 1, shape (n,), float64."""
+    def value(self, point: float) -> float:
+        """Logit of the class at a point between 0, the begin, and 1, the text."""
         with torch.no_grad():
-            found = [
-                self._log_odds(self._embedded(some)).cpu().numpy() for some in self._parts(points)
-            ]
-        return np.concatenate(found)
+            return float(self._log_odds(self._embedded(np.array([point]))))
 
     def slopes(self, points: np.ndarray) -> np.ndarray:
-        """Share that every token has in the slope at these points, shape (n, n_tokens)."""
-        found = []
-        for some in self._parts(points):
-            embedded = [at.requires_grad_() for at in self._embedded(some)]
+        """Share of every token in the slope, summed over points, shape (n_tokens,), float64."""
+        total = np.zeros(self.n_tokens)
+        for start in range(0, len(points), self.n_points):
+            embedded = self._embedded(points[start : start + self.n_points])
+            for at in embedded:
+                at.requires_grad_()
             with torch.enable_grad():
-                total = self._log_odds(embedded).sum()
-            gradients = torch.autograd.grad(total, embedded)
-            shares = [
-                reader.in_order(torch.einsum("pte,te->tp", gradient, way))
-                for reader, gradient, way in zip(self.readers, gradients, self.ways, strict=True)
-            ]
-            found.append(torch.stack(shares).double().sum(dim=0).t().cpu().numpy())
-        return np.concatenate(found)
-
-    def _parts(self, points: np.ndarray) -> list[np.ndarray]:
-        return [
-            points[start : start + self.n_points] for start in range(0, len(points), self.n_points)
-        ]
+                gradients = torch.autograd.grad(self._log_odds(embedded).sum(), embedded)
+            for reader, gradient, way in zip(self.readers, gradients, self.ways, strict=True):
+                shares = reader.in_order((gradient.sum(dim=0) * way).sum(dim=1))
+                total += shares.double().cpu().numpy()
+        return total
 
     def _embedded(self, points: np.ndarray) -> list[Tensor]:
         """Embeddings at points of the path, one tensor (points, tokens, emb_size) a direction."""

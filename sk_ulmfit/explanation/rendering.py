@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .result import Explanation, Word
 
-# The ends of ColorBrewer's RdBu: people who do not tell red from green tell these apart.
-_FOR, _AGAINST = (33, 102, 172), (214, 47, 39)
-
-# Even the word that counts most keeps readable, on a white page and on a dark one.
-_STRONGEST = 0.6
+# Of ColorBrewer's RdBu, which people who do not tell red from green tell apart. Neither light nor
+# dark, so that the word that counts most can be read on a white page and on a dark one.
+_FOR, _AGAINST = (67, 147, 195), (214, 96, 77)
+_STRONGEST = 0.75
 
 # What a browser or a terminal would obey, not show, and what UTF-8 cannot hold: control
 # characters but line breaks and tabs, marks that turn the direction of writing, lone surrogates.
@@ -60,7 +59,8 @@ def as_text(explanation: Explanation, *, color: bool, n_words: int) -> str:
     if color:
         lines.append(_colored(explanation))
     largest = _largest(explanation)
-    words = sorted(explanation.words(), key=lambda word: -abs(word.attribution))
+    words = [word for word in explanation.words() if word.attribution]
+    words.sort(key=lambda word: -abs(word.attribution))
     for word in words[:n_words]:
         bar = "█" * round(_WIDTH_OF_BAR * _strength(word, largest))
         text = _shown(" ".join(word.text.split()))

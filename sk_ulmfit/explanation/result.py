@@ -96,20 +96,25 @@ class Explanation:
             those of all tokens.
         """
         words: list[Word] = []
+        last = -1  # the last one that stands in the text
         for token, attribution, span in self.to_list():
-            before = words[-1] if words else None
-            if span and before and before.span and self._is_one_word(before.span, span):
-                whole = (before.span[0], max(before.span[1], span[1]))
-                text = self.text[slice(*whole)]
-                words[-1] = Word(text, before.attribution + attribution, whole)
+            if span is None:
+                words.append(Word(token, attribution, None))
+                continue
+            before = words[last].span if last >= 0 else None
+            if before and self._is_one_word(before, span):
+                whole = (before[0], max(before[1], span[1]))
+                attribution += words[last].attribution
+                words[last] = Word(self.text[slice(*whole)], attribution, whole)
             else:
-                words.append(Word(self.text[slice(*span)] if span else token, attribution, span))
+                last = len(words)
+                words.append(Word(self.text[slice(*span)], attribution, span))
         return words
 
     def _is_one_word(self, before: Span, span: Span) -> bool:
         if span[0] != before[1]:
             return span[0] < before[1]
-        last, first = self.text[span[0] - 1 : span[0] + 1]
+        last, first = self.text[span[0] - 1], self.text[span[0]]
         of_word = _is_of_word(first) or (first in "'\u2019" and span[1] - span[0] > 1)  # it's
         return of_word and _is_of_word(last) and not _CJK.search(last + first)
 
@@ -188,7 +193,7 @@ class Explanation:
 
     def __repr__(self) -> str:
         return (
-            f"<Explanation: {self.target!r} at {self.logit:+.2f}, {len(self.tokens)} tokens, "
+            f"<Explanation: {self.target} at {self.logit:+.2f}, {len(self.tokens)} tokens, "
             f"gap {self.gap:.1e}>"
         )
 
