@@ -85,7 +85,7 @@ def test_shares_add_up(fitted, kind):
     clf = fitted(kind)
     texts = [*TEXTS[:4], *ODD]
     p = clf.predict_proba(texts)
-    found = explain(clf, texts)
+    found = explain(clf, texts, tolerance=0.01)
     assert [f.target for f in found] == clf.classes_[p.argmax(axis=1)].tolist()
     for text, one, row in zip(texts, found, p, strict=True):
         check(one, text)
@@ -140,7 +140,8 @@ def test_shares_are_slopes_times_ways(clf):
     way[0] = 0  # xxbos stays
     total = torch.zeros(len(ids))
     for i in range(50):
-        at = (words - way + (i + 0.5) / 50 * way).requires_grad_()
+        root = (i + 0.5) / 50  # the way is its square
+        at = (words - way + root**2 * way).requires_grad_()
         hidden, _ = module.encoder(ids.unsqueeze(1), None, None, True, at)
         hidden, weights = hidden[:, 0], module.token_weights[ids].unsqueeze(1)
         weighted = (hidden * weights).sum(0) / weights.sum()
@@ -149,7 +150,7 @@ def test_shares_are_slopes_times_ways(clf):
         c = clf.classes_.tolist().index(found.target)
         others = torch.cat([logits[:c], logits[c + 1 :]])
         (logits[c] - others.logsumexp(0)).backward()
-        total += (at.grad * way).sum(2)[:, 0] / 50
+        total += 2 * root * (at.grad * way).sum(2)[:, 0] / 50
     np.testing.assert_allclose(found.attributions, total.numpy(), rtol=0, atol=1e-4)
 
 
@@ -209,9 +210,25 @@ def test_targets(clf):
         explain(clf, TEXTS[:2], target=["age"])
 
 
+def test_looser_tolerances_take_fewer_points(clf):
+    loose, tight = (explain(clf, TEXTS[:3], tolerance=tolerance) for tolerance in (0.1, 0.002))
+    for one, other in zip(loose, tight, strict=True):
+        assert one.n_steps <= other.n_steps and one.n_steps in (27, 81, 243, 729, 2187)
+        assert abs(one.gap) <= 0.1 and abs(other.gap) <= 0.002
+    assert sum(f.n_steps for f in loose) < sum(f.n_steps for f in tight)
+
+
+def test_progress_is_shown_if_asked_for(clf, capsys):
+    explain(clf, TEXTS[:2], n_steps=1)
+    assert not capsys.readouterr().err
+    loud = pickle.loads(pickle.dumps(clf)).set_params(verbose=1)
+    explain(loud, TEXTS[:2], n_steps=1)
+    assert "2/2" in capsys.readouterr().err
+
+
 def test_one_class_alone():
     clf = fitted_as(y=np.full(len(TEXTS), "same"), max_epochs=1)
-    [found] = explain(clf, TEXTS[:1])
+    [found] = explain(clf, TEXTS[:1], tolerance=0.01)
     assert np.isfinite(found.attributions).all() and abs(found.gap) < 0.01
 
 

@@ -107,15 +107,24 @@ class TextPath:
         with torch.no_grad():
             return float(self._log_odds(self._embedded(np.array([point]))))
 
-    def slopes(self, points: np.ndarray) -> np.ndarray:
-        """Share of every token in the slope, summed over points, shape (n_tokens,), float64."""
+    def slopes(self, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Share of every token in the slope, a weighted sum over points of shape (n,).
+
+        Returns
+        -------
+        ndarray of shape (n_tokens,), float64
+        """
         total = np.zeros(self.n_tokens)
         for start in range(0, len(points), self.n_points):
-            embedded = self._embedded(points[start : start + self.n_points])
+            some = slice(start, start + self.n_points)
+            embedded = self._embedded(points[some])
             for at in embedded:
                 at.requires_grad_()
             with torch.enable_grad():
-                gradients = torch.autograd.grad(self._log_odds(embedded).sum(), embedded)
+                heights = self._log_odds(embedded)
+                gradients = torch.autograd.grad(
+                    heights @ heights.new_tensor(weights[some]), embedded
+                )
             for reader, gradient, way in zip(self.readers, gradients, self.ways, strict=True):
                 shares = reader.in_order((gradient.sum(dim=0) * way).sum(dim=1))
                 total += shares.double().cpu().numpy()

@@ -35,7 +35,7 @@ def as_html(explanation: Explanation) -> str:
             strength = _strength(word, largest)
             color = ", ".join(map(str, _FOR if word.attribution > 0 else _AGAINST))
             shown = (
-                f'<span title="{word.attribution:+.3f}" style="background: '
+                f'<span title="{word.attribution:+.2f}" style="background: '
                 f'rgba({color}, {_STRONGEST * strength:.2f}); border-radius: 0.2em">{shown}</span>'
             )
         body.append(shown)
@@ -66,10 +66,10 @@ def as_text(explanation: Explanation, *, color: bool, n_words: int) -> str:
         text = _shown(" ".join(word.text.split()))
         if len(text) > _WIDTH_OF_WORD:
             text = text[: _WIDTH_OF_WORD - 1] + "…"
-        lines.append(f"{word.attribution:+8.3f}  {bar:<{_WIDTH_OF_BAR}}  {text}".rstrip())
+        lines.append(f"{word.attribution:+7.2f}  {bar:<{_WIDTH_OF_BAR}}  {text}".rstrip())
     if len(words) > n_words:
         rest = sum(word.attribution for word in words[n_words:])
-        lines.append(f"{rest:+8.3f}  {'':<{_WIDTH_OF_BAR}}  ({len(words) - n_words} more)")
+        lines.append(f"{rest:+7.2f}  {'':<{_WIDTH_OF_BAR}}  ({len(words) - n_words} more)")
     return "\n".join(lines)
 
 

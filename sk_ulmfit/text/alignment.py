@@ -128,7 +128,7 @@ def aligned_rules(text: str) -> AlignedText:
     >>> from sk_ulmfit.text.alignment import aligned_rules
     >>> aligned = aligned_rules("Soooo AT&amp;T")
     >>> aligned.text
-    'xxmaj s xxrep 4 o xxup at&t'
+    's xxrep 4 o xxup at&t'
     >>> aligned.span(aligned.text.index("at&t"), len(aligned.text))
     (6, 14)
     """
