@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import logit
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +21,7 @@ from sk_ulmfit import ULMFiTClassifier, explain
 from sk_ulmfit.explanation import Explanation, path
 from sk_ulmfit.modules import POOLINGS
 from tests.helpers import banking, classifier, language_model
+from tests.test_hostile_input import texts as hostile_texts
 
 TEXTS, LABELS = banking(3, 15)
 BINARY = np.array(["card" in text.lower() for text in TEXTS])
@@ -342,6 +345,23 @@ def test_html_escapes(clf):
     assert target in read.text
     assert read.text.endswith(re.sub("[\x1b\ud800\u202e]", "\ufffd", text))
     assert len(read.titles) == sum(word.span is not None for word in found.words())
+
+
+@pytest.mark.parametrize("kind", ["word", "subword, both"])
+def test_texts_that_nobody_has_read(fitted, kind):
+    documents = []
+
+    @settings(max_examples=60, database=None)
+    @given(st.lists(hostile_texts, min_size=1, max_size=3))
+    def generate(some):
+        documents.extend(some)
+
+    generate()
+    for text, found in zip(documents, explain(fitted(kind), documents, n_steps=1), strict=True):
+        check(found, text)
+        assert np.isfinite(found.attributions).all()
+        Reader(found.to_html().encode("utf-8").decode("utf-8"))
+        assert str(found) and found.to_text(color=True)
 
 
 def test_text_for_terminals():

@@ -58,7 +58,7 @@ def explain(
     tolerance : float, default=0.05
         With ``n_steps=None``, how far the sum of the shares may be from what it should be, in
         nats, and how much any of them may change by the last tripling of the points. (0.05 nats
-        are a percent of probability at most.) Half the tolerance takes twice the time.
+        are a percent of probability at most.) Half of it takes about twice the time.
 
     Returns
     -------
@@ -122,31 +122,38 @@ def explain(
     X = texts if language_model is None else language_model.transform(texts)
     tokens = clf._tokens(X)
     outputs = _outputs(clf, target, EncodedDocuments(tokens, clf.trained_.language_model))
-    device = resolve_device(clf.device)
-    readers = Reader.of_all_directions(clf.trained_, device)
-    tokenizer = clf.trained_.language_model.tokenizer
-    explanations = []
-    classes = clf.classes_.tolist()
+    readers = Reader.of_all_directions(clf.trained_, resolve_device(clf.device))
     bar = tqdm(texts, desc="explanations", unit="doc", disable=not clf.verbose)
-    for i, (text, output) in enumerate(zip(bar, outputs, strict=True)):
-        ids = tokens.document(i)
-        path = TextPath(readers, ids, output, clf.trained_.multilabel)
-        logit, baseline_logit = path.value(1.0), path.value(0.0)
-        found = integrate(path.slopes, logit - baseline_logit, n_steps, tolerance)
-        explanations.append(
-            Explanation(
-                text,
-                tokenizer.tokens(ids),
-                found.shares,
-                _spans(tokenizer, text, len(ids)),
-                classes[output],
-                logit=logit,
-                baseline_logit=baseline_logit,
-                gap=found.gap,
-                n_steps=found.n_steps,
-            )
-        )
-    return explanations
+    return [
+        _explanation(clf, readers, text, tokens.document(i), outputs[i], n_steps, tolerance)
+        for i, text in enumerate(bar)
+    ]
+
+
+def _explanation(
+    clf: ULMFiTClassifier,
+    readers: list[Reader],
+    text: str,
+    ids: np.ndarray,
+    output: int,
+    n_steps: int | None,
+    tolerance: float,
+) -> Explanation:
+    tokenizer = clf.trained_.language_model.tokenizer
+    path = TextPath(readers, ids, output, clf.trained_.multilabel)
+    logit, baseline_logit = path.value(1.0), path.value(0.0)
+    found = integrate(path.slopes, logit - baseline_logit, n_steps, tolerance)
+    return Explanation(
+        text,
+        tokenizer.tokens(ids),
+        found.shares,
+        _spans(tokenizer, text, len(ids)),
+        clf.classes_.tolist()[output],
+        logit=logit,
+        baseline_logit=baseline_logit,
+        gap=found.gap,
+        n_steps=found.n_steps,
+    )
 
 
 def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | None]:
@@ -157,8 +164,8 @@ def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | Non
     *before, clf = steps
     if not isinstance(clf, ULMFiTClassifier):
         raise TypeError(
-            "explain needs a fitted ULMFiTClassifier, or a pipeline that ends with one, got "
-            f"{type(given).__name__}"
+            "explain needs a fitted ULMFiTClassifier, or a pipeline that ends with one (of a "
+            f"search, its best_estimator_), got {type(given).__name__}"
             + (f" that ends with {type(clf).__name__}." if clf is not given else ".")
         )
     check_is_fitted(clf)
