@@ -9,6 +9,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .classifier import ULMFiTClassifier
     from .documents import EncodedDocuments
+    from .explanation import explain
     from .language_model import ULMFiTLanguageModel
     from .persistence import load
     from .range_test import lr_find
@@ -18,6 +19,7 @@ __all__ = [
     "ULMFiTClassifier",
     "ULMFiTLanguageModel",
     "__version__",
+    "explain",
     "load",
     "lr_find",
 ]
@@ -26,6 +28,7 @@ _HOMES = {
     "EncodedDocuments": "documents",
     "ULMFiTClassifier": "classifier",
     "ULMFiTLanguageModel": "language_model",
+    "explain": "explanation",
     "load": "persistence",
     "lr_find": "range_test",
 }

@@ -10,6 +10,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logsumexp, softmax
 from sklearn.utils.validation import check_consistent_length
 
+__all__ = ["expected_calibration_error"]
+
 # Between them a temperature makes anything from certainty to nearly equal chances.
 _LOWEST, _HIGHEST = 0.05, 20.0
 

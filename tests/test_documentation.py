@@ -62,7 +62,17 @@ def test_code_about_pretraining_runs(tmp_path, monkeypatch, offline):
     assert (tmp_path / "runs" / "my-language-model" / "forward.pt").is_file()
 
 
-@pytest.mark.parametrize("name", ["language_model", "classifier", "text.rules", "datasets"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "language_model",
+        "classifier",
+        "explanation.explaining",
+        "text.rules",
+        "text.alignment",
+        "datasets",
+    ],
+)
 def test_docstring_examples(name):
     module = importlib.import_module(f"sk_ulmfit.{name}")
     failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)

@@ -12,8 +12,10 @@ from numpydoc.validate import validate
 
 MODULES = [
     "sk_ulmfit",
+    "sk_ulmfit.calibration",
     "sk_ulmfit.callbacks",
     "sk_ulmfit.datasets",
+    "sk_ulmfit.explanation",
     "sk_ulmfit.plotting",
     "sk_ulmfit.range_test",
 ]

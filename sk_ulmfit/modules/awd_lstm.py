@@ -160,6 +160,7 @@ class AWDLSTM(nn.Module):
         state: EncoderState | None = None,
         masks: DropoutMasks | None = None,
         every_layer: bool = False,
+        embedded: Tensor | None = None,
     ) -> tuple[Tensor, EncoderState]:
         """Encode a chunk of text.
 
@@ -174,6 +175,8 @@ class AWDLSTM(nn.Module):
             In training, drawn anew if None. Ignored in evaluation.
         every_layer : bool, default=False
             Return the outputs of the embedding and of all layers.
+        embedded : Tensor of shape (time, batch, emb_size), optional
+            Vectors to read instead of the embeddings of `ids`.
 
         Returns
         -------
@@ -189,7 +192,7 @@ class AWDLSTM(nn.Module):
             masks = None
         elif masks is None:
             masks = self.draw_masks(n_rows)
-        x = F.embedding(ids, self.embedding)
+        x = F.embedding(ids, self.embedding) if embedded is None else embedded
         if masks is not None:
             if masks.words is not None:
                 x = x * F.embedding(ids, masks.words)

@@ -159,18 +159,22 @@ def pool_documents(
     token_weights: Tensor,
     pooling: str,
     bptt: int,
+    embedded: Tensor | None = None,
 ) -> Tensor:
     """Vectors of whole documents, read in chunks of `bptt` tokens (BPT3C, paper section 3.3).
 
     The encoder's state is carried from chunk to chunk, and gradients reach all of them.
     Documents leave the batch where they end, so little is computed on padding. `ids`, `lengths`
-    and `token_weights` are as in `TextClassifier`.
+    and `token_weights` are as in `TextClassifier`; `embedded`, of shape (batch, time, emb_size),
+    is read instead of the embeddings of `ids`.
 
     Returns
     -------
     Tensor of shape (batch, pooled size)
     """
     ids = ids.t()
+    # All chunks at once: a slice for each would make the backward pass quadratic in the length.
+    inputs = None if embedded is None else embedded.transpose(0, 1).split(bptt)
     ends = lengths.tolist()
     masks = encoder.draw_masks(len(ends)) if encoder.training else None
     every_layer = pools_every_layer(pooling)
@@ -185,7 +189,8 @@ def pool_documents(
         chunk = ids[start : start + bptt, :n_rows]
         remaining = lengths[:n_rows] - start
         weights = token_weights[chunk]
-        arguments = (encoder, chunk, weights, remaining, state, pools, masks, every_layer)
+        own = None if inputs is None else inputs[start // bptt][:, :n_rows]
+        arguments = (encoder, chunk, weights, remaining, state, pools, masks, every_layer, own)
         if recompute:
             # The masks are drawn already, so there is no random state to preserve.
             state, pools = checkpoint(
@@ -209,6 +214,7 @@ def _read_chunk(
     pools: Pools | None,
     masks: DropoutMasks | None,
     every_layer: bool,
+    embedded: Tensor | None,
 ) -> tuple[EncoderState, Pools]:
-    hidden, state = encoder(chunk, state, masks, every_layer)
+    hidden, state = encoder(chunk, state, masks, every_layer, embedded)
     return state, pool_chunk(full_precision(hidden), weights, remaining, pools)

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from .pieces import batches, clean_pieces
+from .alignment import Span, aligned_rules, found_in_order, spans_of
+from .pieces import batches, clean_pieces, placed_pieces
 from .readable import undo_rules
 from .rules import SPECIAL_TOKENS
 from .vocabulary import Vocabulary, most_frequent
@@ -59,6 +60,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def _lookup(self, pieces: list[str]) -> Iterable[list[int]]:
         """Ids of the tokens of every piece."""
+
+    def _places(self, piece: str) -> list[Span | None]:
+        """Where the tokens of a piece stand in it, as far as that can be told."""
+        return found_in_order(piece, self._split(piece))
 
     def _join(self, tokens: Sequence[str]) -> str:
         """Undo `_split` and the rules."""
@@ -185,6 +190,29 @@ class Tokenizer(ABC):
         offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
         return np.array(ids, dtype=np.int32), offsets
+
+    def spans(self, text: str) -> list[Span | None]:
+        """Say where in a text its tokens stand.
+
+        Parameters
+        ----------
+        text : str
+            As it is, before the rules.
+
+        Returns
+        -------
+        list of (int, int) or None
+            For every token that `encode` makes of the text the characters that it stands for,
+            begin and end, in rising order. A mark such as ``xxmaj`` has the span of the token
+            behind it, and ``xxrep 4 o`` three times that of the whole run. None for a token that
+            stands for nothing in the text, such as ``xxbos``, or that cannot be found there.
+        """
+        aligned = aligned_rules(text)
+        places: list[Span | None] = [None]  # xxbos
+        for start, piece in placed_pieces(aligned.text):
+            for place in self._places(piece):
+                places.append(place and (start + place[0], start + place[1]))
+        return spans_of(aligned, places)
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Tokens that ids stand for.

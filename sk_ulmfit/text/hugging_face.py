@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from .alignment import Span
 from .base import Tokenizer
 
 if TYPE_CHECKING:
@@ -47,10 +48,16 @@ class HuggingFaceTokenizer(Tokenizer):
     def _split(self, piece: str) -> list[str]:
         return [word for word, _ in self._pre_tokenizer().pre_tokenize_str(piece)]
 
-    def _lookup(self, pieces: list[str]) -> Iterable[list[int]]:
+    def _made_backend(self) -> tokenizers.Tokenizer:
         if not hasattr(self, "_backend"):
             self._backend = self._make_backend()
-        return (encoding.ids for encoding in self._backend.encode_batch_fast(pieces))
+        return self._backend
+
+    def _lookup(self, pieces: list[str]) -> Iterable[list[int]]:
+        return (encoding.ids for encoding in self._made_backend().encode_batch_fast(pieces))
+
+    def _places(self, piece: str) -> list[Span | None]:
+        return list(self._made_backend().encode(piece).offsets)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_backend"}

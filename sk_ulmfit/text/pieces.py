@@ -24,6 +24,11 @@ def clean_pieces(texts: Iterable[str]) -> Iterator[tuple[bool, str]]:
             yield False, piece
 
 
+def placed_pieces(text: str) -> list[tuple[int, str]]:
+    """Pieces of a text after the rules, each with where in the text it begins."""
+    return [(match.start(), match[0]) for match in _IN_PIECES.finditer(text)] or [(0, "")]
+
+
 def batches(pieces: Iterable[tuple[bool, str]]) -> Iterator[list[tuple[bool, str]]]:
     """Lists of pieces, with about a million characters in each."""
     batch: list[tuple[bool, str]] = []
