@@ -224,6 +224,14 @@ def test_divergence_is_told_with_rate_and_epoch(texts):
         language_model(lr=1e30, max_epochs=1, schedule="constant").fit(texts)
 
 
+def test_a_training_that_fails_leaves_no_open_progress_bar(texts, capfd):
+    lm = language_model(lr=1e30, max_epochs=1, schedule="constant", verbose=1)
+    with pytest.raises(FloatingPointError) as caught:
+        lm.fit(texts)
+    shown = capfd.readouterr().err  # while `caught` still holds all frames, and with them the bar
+    assert caught.value is not None and shown.endswith("\n")
+
+
 def test_interrupt_keeps_what_was_learned_and_is_raised(texts):
     from skorch.callbacks import Callback
 

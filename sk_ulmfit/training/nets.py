@@ -16,6 +16,7 @@ from .batching import LabelledDocuments, VectorBatches
 from .devices import mixed_precision
 from .distributed import Share
 from .inference import pooled_features
+from .progress import ProgressBar
 
 
 class ULMFiTNet(NeuralNet):
@@ -45,6 +46,12 @@ class ULMFiTNet(NeuralNet):
         except KeyboardInterrupt as interrupt:
             if not self._stopped_early():
                 self.interrupt_ = interrupt
+            raise
+        except Exception:
+            # skorch tells callbacks of an end only if it is a good one; a bar would stay open.
+            for _, callback in self.callbacks_:
+                if isinstance(callback, ProgressBar):
+                    callback.on_train_end(self)
             raise
 
     def _stopped_early(self) -> bool:
