@@ -41,7 +41,7 @@ def low_shot_numbers(groups: Groups) -> dict[str, Any]:
     return {
         name: {model: sorted(points) for model, points in models.items()}
         for name, models in curves.items()
-        if len(models.get("scratch", [])) > 1
+        if max((len(models[model]) for model in models if model.startswith("en-")), default=0) > 1
     }
 
 
@@ -118,7 +118,7 @@ def draw_ablation(numbers: dict[str, Any], axes: Any) -> None:
 
 # What to draw, by whom, and how large a panel is.
 FIGURES: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[float, float]]] = {
-    "low-shot": (low_shot_numbers, draw_low_shot, (4.4, 3.8)),
+    "low-shot": (low_shot_numbers, draw_low_shot, (4.4, 4.6)),
     "ablations": (ablation_numbers, draw_ablation, (8.8, 5.0)),
 }
 

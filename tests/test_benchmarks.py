@@ -124,7 +124,7 @@ def test_a_label_is_worth_as_many_as_training_from_scratch_needs(paper):
 
 def test_a_figure_says_which_numbers_it_shows(paper, tmp_path):
     figures = importlib.import_module("_figures")
-    errors = {("trec6", "scratch", n): [50.0 - n / 20, 48.0 - n / 20] for n in (100, 500)}
+    errors = {("trec6", "en-small", n): [50.0 - n / 20, 48.0 - n / 20] for n in (100, 500)}
     groups = results_of({**errors, ("trec6", "tfidf", 100): [40.0], ("trec6", "fastai", 9): [1.0]})
     assert not figures.in_step("low-shot", groups, tmp_path)
     figures.draw_figure("low-shot", groups, tmp_path)
