@@ -147,7 +147,8 @@ def test_shares_are_slopes_times_ways(clf):
     for i in range(50):
         root = (i + 0.5) / 50  # the way is its square
         at = (words - way + root**2 * way).requires_grad_()
-        hidden, _ = module.encoder(ids.unsqueeze(1), None, None, True, at)
+        outputs, _ = module.encoder(ids.unsqueeze(1), embedded=at)
+        hidden = torch.cat(outputs, dim=2)
         hidden, weights = hidden[:, 0], module.token_weights[ids].unsqueeze(1)
         weighted = (hidden * weights).sum(0) / weights.sum()
         vector = torch.cat([hidden.amax(0), hidden.mean(0), weighted]).unsqueeze(0)

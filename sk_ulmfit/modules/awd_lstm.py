@@ -159,9 +159,8 @@ class AWDLSTM(nn.Module):
         ids: Tensor,
         state: EncoderState | None = None,
         masks: DropoutMasks | None = None,
-        every_layer: bool = False,
         embedded: Tensor | None = None,
-    ) -> tuple[Tensor, EncoderState]:
+    ) -> tuple[list[Tensor], EncoderState]:
         """Encode a chunk of text.
 
         Parameters
@@ -173,16 +172,13 @@ class AWDLSTM(nn.Module):
             is cut to its first rows: documents that have ended leave the batch at its end.
         masks : DropoutMasks, optional
             In training, drawn anew if None. Ignored in evaluation.
-        every_layer : bool, default=False
-            Return the outputs of the embedding and of all layers.
         embedded : Tensor of shape (time, batch, emb_size), optional
             Vectors to read instead of the embeddings of `ids`.
 
         Returns
         -------
-        hidden : Tensor of shape (time, batch, emb_size), or (time, batch, sum of widths)
-            Output of the last layer, before any output dropout; or the outputs of all, one
-            behind the other.
+        outputs : list of Tensor of shape (time, batch, width)
+            Of the embedding and of every layer, before any output dropout.
         state : EncoderState
         """
         n_rows = ids.shape[1]
@@ -209,7 +205,17 @@ class AWDLSTM(nn.Module):
                 hidden_mask = masks.hiddens[i]
                 x = x if hidden_mask is None else x * hidden_mask[:, :n_rows]
             outputs.append(x)
-        return (torch.cat(outputs, dim=2) if every_layer else x), new_state
+        return outputs, new_state
+
+
+def rounded_up(n: int, limit: int) -> int:
+    """Make a size of an LSTM's input one of a few, by less than a quarter, none above `limit`.
+
+    oneDNN compiles code for every pair of time steps and rows that it meets and keeps it, several
+    megabytes each: texts of all lengths would fill hundreds of megabytes.
+    """
+    step: int = 2 ** max(0, n.bit_length() - 3)
+    return min(-(-n // step) * step, limit)
 
 
 def detach(state: EncoderState) -> EncoderState:

@@ -48,8 +48,8 @@ class LanguageModel(nn.Module):
 
     def forward(self, ids: Tensor, state: EncoderState | None = None) -> LanguageModelOutput:
         """Read `ids` of shape (time, batch), going on from `state`."""
-        hidden, state = self.encoder(ids, state)
-        dropped = hidden
+        outputs, state = self.encoder(ids, state)
+        hidden = dropped = outputs[-1]
         if self.training and self.encoder.dropouts.output:
             n_rows, size = hidden.shape[1:]
             mask = self.encoder.draw_row_mask(n_rows, size, self.encoder.dropouts.output)

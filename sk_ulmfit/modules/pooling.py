@@ -7,12 +7,13 @@ never enters them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .awd_lstm import EncoderSizes
+from .awd_lstm import EncoderSizes, full_precision
 
 POOLINGS = {
     "concat": ("last", "max", "mean"),
@@ -78,13 +79,15 @@ class Pools(NamedTuple):
         return torch.cat([parts[name] for name in POOLINGS[pooling]], dim=1)
 
 
-def pool_chunk(hidden: Tensor, weights: Tensor, remaining: Tensor, pools: Pools | None) -> Pools:
+def pool_chunk(
+    outputs: Sequence[Tensor], weights: Tensor, remaining: Tensor, pools: Pools | None
+) -> Pools:
     """Add a chunk to the pools.
 
     Parameters
     ----------
-    hidden : Tensor of shape (time, batch, width)
-        Outputs of the encoder for this chunk, in float32 or float64.
+    outputs : sequence of Tensor of shape (time, batch, width)
+        What the layers to pool have put out for this chunk.
     weights : Tensor of shape (time, batch)
         Of the tokens, in the weighted mean.
     remaining : Tensor of shape (batch,)
@@ -93,28 +96,64 @@ def pool_chunk(hidden: Tensor, weights: Tensor, remaining: Tensor, pools: Pools 
     pools : Pools or None
         Of the chunks before; None at the beginning.
     """
-    n_steps, n_rows = hidden.shape[:2]
+    n_steps, n_rows = weights.shape
     valid = remaining.clamp(max=n_steps)
-    last = hidden[valid - 1, torch.arange(n_rows, device=hidden.device)]
-    # clamp avoids asking the device whether any row is padded: a padded step is made harmless
-    # for each pool instead.
-    padded = torch.arange(n_steps, device=hidden.device).unsqueeze(1) >= valid.unsqueeze(0)
-    weights = weights.masked_fill(padded, 0.0).unsqueeze(2)
-    padded = padded.unsqueeze(2)
-    kept = hidden.masked_fill(padded, 0.0)
+    within = torch.arange(n_steps, device=valid.device).unsqueeze(1) < valid.unsqueeze(0)
+    weights = weights.masked_fill(~within, 0.0)
+    rows = torch.arange(n_rows, device=valid.device)
+    # A layer at a time: side by side they would be one more copy of all that is kept.
+    last, highest, sums = zip(
+        *(
+            (full_precision(hidden[valid - 1, rows]), *_MaxAndSums.apply(hidden, within, weights))
+            for hidden in outputs
+        ),
+        strict=True,
+    )
+    total, weighted = torch.cat(sums, dim=2)
     chunk = Pools(
-        last,
-        max=hidden.masked_fill(padded, -torch.inf).amax(dim=0),
-        total=kept.sum(dim=0),
-        weighted=(kept * weights).sum(dim=0),
-        weight=weights.sum(dim=0),
+        torch.cat(last, dim=1),
+        max=torch.cat(highest, dim=1),
+        total=total,
+        weighted=weighted,
+        weight=weights.sum(dim=0).unsqueeze(1),
     )
     if pools is None:
         return chunk
     return Pools(
-        last,
+        chunk.last,
         max=torch.maximum(pools.max, chunk.max),
         total=pools.total + chunk.total,
         weighted=pools.weighted + chunk.weighted,
         weight=pools.weight + chunk.weight,
     )
+
+
+class _MaxAndSums(torch.autograd.Function):
+    """Maximum, sum and weighted sum over time, of what is no padding.
+
+    Keeps only what the LSTM layers keep themselves, their outputs, for the backward pass.
+    Composed of torch's own functions it would keep three copies of these.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, within: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        wide = full_precision(hidden)
+        highest = wide.masked_fill(~within.unsqueeze(2), -torch.inf).amax(dim=0)
+        ctx.save_for_backward(hidden, highest, within, weights)
+        return highest, torch.einsum("stb,tbw->sbw", _shares(within, weights, wide), wide)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, highest, within, weights = ctx.saved_tensors
+        d_highest, d_sums = grads
+        at_highest = (full_precision(hidden) == highest) & within.unsqueeze(2)
+        # Steps with the same maximum share its gradient.
+        d_highest = d_highest / at_highest.sum(dim=0)
+        d_hidden = torch.einsum("stb,sbw->tbw", _shares(within, weights, d_sums), d_sums)
+        d_hidden.add_(at_highest * d_highest)
+        return d_hidden.to(hidden.dtype), None, None
+
+
+def _shares(within: Tensor, weights: Tensor, like: Tensor) -> Tensor:
+    """What a step counts in the two sums, shape (2, time, batch)."""
+    return torch.stack([within.to(like.dtype), weights.to(like.dtype)])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .awd_lstm import AWDLSTM, DropoutMasks, EncoderSizes, EncoderState, full_precision
+from .awd_lstm import AWDLSTM, DropoutMasks, EncoderSizes, EncoderState, rounded_up
 from .dropout import Dropouts, draw_mask
 from .pooling import Pools, pool_chunk, pooled_size, pools_every_layer
 
@@ -164,15 +164,18 @@ def pool_documents(
     """Vectors of whole documents, read in chunks of `bptt` tokens (BPT3C, paper section 3.3).
 
     The encoder's state is carried from chunk to chunk, and gradients reach all of them.
-    Documents leave the batch where they end, so little is computed on padding. `ids`, `lengths`
-    and `token_weights` are as in `TextClassifier`; `embedded`, of shape (batch, time, emb_size),
-    is read instead of the embeddings of `ids`.
+    Documents leave the batch where they end or soon after, so little is computed on padding.
+    `ids`, `lengths` and `token_weights` are as in `TextClassifier`; `embedded`, of shape
+    (batch, time, emb_size), is read instead of the embeddings of `ids`.
 
     Returns
     -------
     Tensor of shape (batch, pooled size)
     """
     ids = ids.t()
+    if embedded is None:
+        n_last = (len(ids) - 1) % bptt + 1
+        ids = F.pad(ids, (0, 0, 0, rounded_up(n_last, bptt) - n_last))
     # All chunks at once: a slice for each would make the backward pass quadratic in the length.
     inputs = None if embedded is None else embedded.transpose(0, 1).split(bptt)
     ends = lengths.tolist()
@@ -186,10 +189,11 @@ def pool_documents(
     finished: list[Tensor] = []
     n_rows = len(ends)
     for start in range(0, ends[0], bptt):
-        chunk = ids[start : start + bptt, :n_rows]
+        # Some documents that have ended are read on, but no longer pooled.
+        chunk = ids[start : start + bptt, : rounded_up(n_rows, len(ends))]
         remaining = lengths[:n_rows] - start
-        weights = token_weights[chunk]
-        own = None if inputs is None else inputs[start // bptt][:, :n_rows]
+        weights = token_weights[chunk[:, :n_rows]]
+        own = None if inputs is None else inputs[start // bptt][:, : chunk.shape[1]]
         arguments = (encoder, chunk, weights, remaining, state, pools, masks, every_layer, own)
         if recompute:
             # The masks are drawn already, so there is no random state to preserve.
@@ -216,5 +220,6 @@ def _read_chunk(
     every_layer: bool,
     embedded: Tensor | None,
 ) -> tuple[EncoderState, Pools]:
-    hidden, state = encoder(chunk, state, masks, every_layer, embedded)
-    return state, pool_chunk(full_precision(hidden), weights, remaining, pools)
+    outputs, state = encoder(chunk, state, masks, embedded)
+    outputs = [output[:, : len(remaining)] for output in (outputs if every_layer else outputs[-1:])]
+    return state, pool_chunk(outputs, weights, remaining, pools)

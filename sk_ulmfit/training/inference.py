@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..modules import AWDLSTM, LanguageModel, TextClassifier
+from ..modules.awd_lstm import rounded_up
 from ..modules.text_classifier import pool_documents
 from ..text.token_lists import TokenLists
 from .batching import length_batches
@@ -108,14 +109,15 @@ def _batch_nll(module: LanguageModel, ids: Tensor, left: Tensor, bptt: int) -> f
     total = 0.0
     for start in range(0, len(ids) - 1, bptt):
         n_rows = int((left > start).sum())
-        chunk = ids[start : start + bptt + 1, :n_rows]
-        output = module(chunk[:-1], state)
+        chunk = ids[start : start + bptt + 1]
+        output = module(chunk[:-1, : rounded_up(n_rows, ids.shape[1])], state)
         state = output.state
+        chunk = chunk[:, :n_rows]
         steps = torch.arange(start, start + len(chunk) - 1, device=ids.device)
         predicted = steps.unsqueeze(1) < left[:n_rows].unsqueeze(0)  # the rest is padding
         targets = chunk[1:][predicted]
         weight, bias = output.softmax_weight, output.softmax_bias
-        mean = linear_cross_entropy(output.hidden[predicted], weight, bias, targets)
+        mean = linear_cross_entropy(output.hidden[:, :n_rows][predicted], weight, bias, targets)
         total += mean.item() * len(targets)
     return total
 
