@@ -39,24 +39,8 @@ def measure_fastai(interpreter: str, train: Labelled, test: Labelled, seed: int)
     dict
         JSON-able: the error in percent, times, versions.
     """
-    model = load_pretrained("en-small")
-    lm, clf = ULMFiTLanguageModel(), ULMFiTClassifier()
     with tempfile.TemporaryDirectory() as folder:
-        write_for_fastai(model, Path(folder))
-        job = {
-            "folder": folder,
-            "sizes": {
-                "emb_sz": model.emb_size,
-                "n_hid": model.hidden_size,
-                "n_layers": model.n_layers,
-            },
-            "epochs": [lm.max_epochs, clf.max_epochs],
-            "batch_sizes": [lm.batch_size, clf.batch_size],
-            "threads": torch.get_num_threads(),
-            "seed": seed,
-            "train": train,
-            "test": test[0],
-        }
+        job = job_for_fastai(folder, train, test, seed)
         done = subprocess.run(
             [interpreter, str(SCRIPT)], input=json.dumps(job), text=True, stdout=subprocess.PIPE
         )
@@ -66,6 +50,27 @@ def measure_fastai(interpreter: str, train: Labelled, test: Labelled, seed: int)
     predicted = np.array(result.pop("predicted"))
     error = 100 * float(np.mean(predicted != np.array(test[1])))
     return {"n_train": len(train[0]), "n_test": len(test[0]), "error": round(error, 3), **result}
+
+
+def job_for_fastai(folder: str, train: Labelled, test: Labelled, seed: int) -> dict[str, Any]:
+    """What `_peer_fastai.py` is told; en-small goes into `folder`."""
+    model = load_pretrained("en-small")
+    lm, clf = ULMFiTLanguageModel(), ULMFiTClassifier()
+    write_for_fastai(model, Path(folder))
+    return {
+        "folder": folder,
+        "sizes": {
+            "emb_sz": model.emb_size,
+            "n_hid": model.hidden_size,
+            "n_layers": model.n_layers,
+        },
+        "epochs": [lm.max_epochs, clf.max_epochs],
+        "batch_sizes": [lm.batch_size, clf.batch_size],
+        "threads": torch.get_num_threads(),
+        "seed": seed,
+        "train": train,
+        "test": test[0],
+    }
 
 
 def write_for_fastai(model: TrainedLanguageModel, folder: Path) -> None:

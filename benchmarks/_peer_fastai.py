@@ -49,9 +49,8 @@ def everything(items):
     return list(range(len(items))), list(range(min(len(items), 100)))
 
 
-def main() -> None:
-    """Do the job."""
-    job = json.load(sys.stdin)
+def do_job(job):
+    """Train on the job's texts and predict; what the script prints."""
     torch.set_num_threads(job["threads"])
     set_seed(job["seed"], reproducible=True)
     folder, sizes = Path(job["folder"]), job["sizes"]
@@ -110,7 +109,7 @@ def main() -> None:
         test = loaders.test_dl(pd.DataFrame({"text": job["test"]}))
         probabilities, _ = clf.get_preds(dl=test)
     done = time.perf_counter()
-    result = {
+    return {
         "predicted": [loaders.vocab[1][i] for i in probabilities.argmax(1).tolist()],
         "lm_seconds": round(tuned - start, 1),
         "fit_seconds": round(fitted - start, 1),
@@ -118,9 +117,8 @@ def main() -> None:
         "versions": {"fastai": fastai.__version__, "torch": torch.__version__},
         "machine": {"threads": torch.get_num_threads()},
     }
-    print(json.dumps(result))
 
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        main()
+        print(json.dumps(do_job(json.load(sys.stdin))))

@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
-from _work import LONG, SHORT, documents, labels, stream, take_turns, text
+from _peer_fastai import do_job
+from _work import LONG, SHORT, documents, job, labels, stream, take_turns, text
 
 warnings.filterwarnings("ignore")
 from fastai.text.all import (  # noqa: E402
@@ -147,7 +148,7 @@ def clf_train(config):
 
 def clf_head(config):
     """Documents a second of training the head alone, for five epochs."""
-    n = config.batch_size * config.steps // 4
+    n = config.batch_size * 5
     learn = classifier(config, n, LONG)
     learn.freeze()
 
@@ -200,14 +201,30 @@ def predict_one(config):
     return do_round
 
 
+def pipeline(config):
+    """Texts a second from labelled texts to predictions, with fastai's recipe."""
+    given = job()
+
+    def do_round():
+        start = time.perf_counter()
+        do_job(given)
+        return len(given["train"][0]) + len(given["test"]), time.perf_counter() - start
+
+    return do_round
+
+
+# fastai cannot mix precisions on a CPU.
 ROWS = {
     "lm-train": lm_train,
+    "lm-train-amp": lm_train,
     "lm-eval": lm_eval,
     "clf-train": clf_train,
+    "clf-train-amp": clf_train,
     "clf-head": clf_head,
     "predict-short": predictor(SHORT),
     "predict-long": predictor(LONG),
     "predict-one": predict_one,
+    "pipeline": pipeline,
 }
 
 if __name__ == "__main__":

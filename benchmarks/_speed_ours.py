@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from _work import LONG, SHORT, Config, documents, labels, stream, take_turns, text
+from _work import LONG, SHORT, Config, documents, job, labels, stream, take_turns, text
 from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -50,11 +51,11 @@ def new_language_model(config: Config, **params) -> ULMFiTLanguageModel:
     )
 
 
-def lm_train(config: Config) -> Round:
+def lm_train(config: Config, amp: bool = False) -> Round:
     """Tokens a second of training from a random start, whole softmax."""
     n_tokens = config.batch_size * config.bptt
     texts = [text(part) for part in np.array_split(stream(config, n_tokens * config.steps), 50)]
-    lm = new_language_model(config, max_epochs=1)
+    lm = new_language_model(config, max_epochs=1, amp=amp)
 
     def do_round():
         steps, seconds = timed_fit(lm, texts)
@@ -83,16 +84,26 @@ def encoded(config: Config, n: int, mean_length: int):
     return lm.transform([text(part) for part in documents(config, n, mean_length, seed=2)])
 
 
-def clf_train(config: Config) -> Round:
+def new_classifier(config: Config, **params) -> ULMFiTClassifier:
+    """Of fastai's shape: it pools the last layer alone."""
+    return ULMFiTClassifier(
+        pooling="concat",
+        batch_size=config.batch_size,
+        bptt=config.bptt,
+        random_state=0,
+        device="cpu",
+        **params,
+    )
+
+
+def clf_train(config: Config, amp: bool = False) -> Round:
     """Documents a second of training all layers."""
     n = config.batch_size * config.steps
     docs, y = encoded(config, n, LONG), labels(config, n)
-    clf = ULMFiTClassifier(
-        unfreeze_schedule="full", max_epochs=1, batch_size=config.batch_size, bptt=config.bptt
-    )
+    clf = new_classifier(config, unfreeze_schedule="full", max_epochs=1, amp=amp)
 
     def do_round():
-        steps, seconds = timed_fit(clf.set_params(random_state=0, device="cpu"), docs, y)
+        steps, seconds = timed_fit(clf, docs, y)
         return steps * config.batch_size, seconds
 
     return do_round
@@ -103,16 +114,10 @@ HEAD_EPOCHS = 5
 
 def clf_head(config: Config) -> Round:
     """Documents a second of training the head alone, for five epochs, encoded once."""
-    n = config.batch_size * config.steps // 4
+    n = config.batch_size * 5
     docs, y = encoded(config, n, LONG), labels(config, n)
-    clf = ULMFiTClassifier(
-        unfreeze_schedule="last",
-        frozen_dropout=False,
-        max_epochs=HEAD_EPOCHS,
-        batch_size=config.batch_size,
-        bptt=config.bptt,
-        random_state=0,
-        device="cpu",
+    clf = new_classifier(
+        config, unfreeze_schedule="last", frozen_dropout=False, max_epochs=HEAD_EPOCHS
     )
 
     def do_round():
@@ -129,7 +134,7 @@ def predictor(mean_length: int):
     def prepare(config: Config) -> Round:
         n = config.batch_size * 4
         docs = encoded(config, n, mean_length)
-        clf = ULMFiTClassifier(unfreeze_schedule="last", max_epochs=1, device="cpu")
+        clf = new_classifier(config, unfreeze_schedule="last", max_epochs=1)
         clf.fit(docs[:12], labels(config, 12))
 
         def do_round():
@@ -146,7 +151,7 @@ def predict_one(config: Config) -> Round:
     """Documents a second, one text a call."""
     lm = new_language_model(config, max_epochs=0).fit([text(stream(config, config.n_words))])
     texts = [text(numbers) for numbers in documents(config, 20, SHORT, seed=3)]
-    clf = ULMFiTClassifier(unfreeze_schedule="last", max_epochs=1, device="cpu")
+    clf = new_classifier(config, unfreeze_schedule="last", max_epochs=1)
     clf.fit(lm.transform(texts[:12]), labels(config, 12))
 
     def do_round():
@@ -158,14 +163,30 @@ def predict_one(config: Config) -> Round:
     return do_round
 
 
+def pipeline(config: Config) -> Round:
+    """Texts a second from labelled texts to predictions, by the package's defaults."""
+    given = job()
+    clf = ULMFiTClassifier(random_state=0, device="cpu")
+
+    def do_round():
+        start = time.perf_counter()
+        clf.fit(*given["train"]).predict(given["test"])
+        return len(given["train"][0]) + len(given["test"]), time.perf_counter() - start
+
+    return do_round
+
+
 ROWS = {
     "lm-train": lm_train,
+    "lm-train-amp": partial(lm_train, amp=True),
     "lm-eval": lm_eval,
     "clf-train": clf_train,
+    "clf-train-amp": partial(clf_train, amp=True),
     "clf-head": clf_head,
     "predict-short": predictor(SHORT),
     "predict-long": predictor(LONG),
     "predict-one": predict_one,
+    "pipeline": pipeline,
 }
 
 if __name__ == "__main__":

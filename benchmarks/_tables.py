@@ -153,6 +153,54 @@ def peer_table(groups: Groups) -> str:
     return "\n".join(rows)
 
 
+# Rows of `speed.py`: what they are called, and their unit.
+SPEED_ROWS = {
+    "lm-train": ("language model, training", "tokens"),
+    "lm-train-amp": ("the same, ours in bfloat16 (`amp=True`)", "tokens"),
+    "lm-eval": ("language model, perplexity", "tokens"),
+    "clf-train": ("classifier, training all layers, long texts", "texts"),
+    "clf-train-amp": ("the same, ours in bfloat16 (`amp=True`)", "texts"),
+    "clf-head": ("classifier, training the head, 5 epochs, long texts", "texts"),
+    "predict-short": ("prediction, short texts", "texts"),
+    "predict-long": ("prediction, long texts", "texts"),
+    "predict-one": ("prediction, one short text a call", "texts"),
+    "pipeline": ("text in, predictions out: TREC-6", "texts"),
+}
+SPEED_SIZES = {"small": "128/384/3", "paper": "400/1152/3"}
+
+
+def speed_table() -> str:
+    """Rates of ours and fastai's, row by row."""
+    lines = [
+        "| what | sizes | ours | fastai | ratio (lowest, highest) | of the floor: ours, fastai | "
+        "memory: ours, fastai (ratio) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    result = json.loads((RESULTS / "speed-cpu.json").read_text())
+    for row, (described, unit) in SPEED_ROWS.items():
+        for config, sizes in SPEED_SIZES.items():
+            run = result["rows"].get(f"{row} {config}")
+            if run is None:
+                continue
+            ours, theirs = run["ours"], run["fastai"]
+            floor = "-"
+            if "share_of_floor" in ours:
+                floor = f"{ours['share_of_floor']:.2f}, {theirs['share_of_floor']:.2f}"
+            lines.append(
+                f"| {described} | {'en-small' if row == 'pipeline' else sizes} | "
+                f"{ours['rate']:,.0f} {unit}/s | {theirs['rate']:,.0f} | "
+                f"**{run['ratio']:.2f}** ({min(run['ratios']):.2f}, {max(run['ratios']):.2f}) | "
+                f"{floor} | {ours['peak_mb']} MB, {theirs['peak_mb']} MB "
+                f"({run['memory_ratio']:.2f}) |"
+            )
+    machine = result["machine"]
+    lines.append(
+        f"\nMedians of 5 rounds or more; {machine['threads']} CPU threads, "
+        f"{machine['gpu'] or 'no GPU'}, torch {result['versions']['torch']}."
+    )
+    return "\n".join(lines)
+
+
 def levers_table() -> str:
     """What each choice of pretraining led to."""
     rows = [

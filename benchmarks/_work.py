@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,8 @@ class Config:
 
 
 CONFIGS = {
-    "small": Config(128, 384, 3, 8_000, steps=20),
-    "paper": Config(400, 1152, 3, 30_000, steps=8),
+    "small": Config(128, 384, 3, 8_000, steps=10),
+    "paper": Config(400, 1152, 3, 30_000, steps=4),
 }
 
 # Mean lengths of documents: like TREC-6 or SST-2, and like IMDb.
@@ -81,13 +82,21 @@ Row = Callable[[Config], Callable[[], tuple[float, float]]]
 
 
 def take_turns(rows: dict[str, Row]) -> None:
-    """Prepare the row and configuration of the command line; do a round for every line of stdin."""
+    """Prepare the row and configuration of the command line; do a round for every line of stdin.
+
+    A third argument is a file that the row reads (see `job`).
+    """
     do_round = rows[sys.argv[1]](CONFIGS[sys.argv[2]])
     print("ready", flush=True)
     for _ in sys.stdin:
         units, seconds = do_round()
         answer = {"units": units, "seconds": seconds, "peak_bytes": peak_bytes()}
         print(json.dumps(answer), flush=True)
+
+
+def job() -> dict[str, Any]:
+    """Real texts and labels to train on and to read, as `speed.py` has written them."""
+    return json.loads(Path(sys.argv[3]).read_text())
 
 
 def peak_bytes() -> int:
