@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     import sk_ulmfit  # the estimators import this module
 
     description, arrays = read_model(path)
-    name = description["class"]
+    name = description.get("class")
     if name not in ("ULMFiTLanguageModel", "ULMFiTClassifier"):
         raise ValueError(f"{path}: holds a {name!r}, which is not an estimator of sk_ulmfit.")
     with blamed_on(path):
@@ -180,7 +180,7 @@ def read_model(
         raise FileNotFoundError(f"{path} is not a saved model: there is no {DESCRIPTION_FILE}.")
     try:
         description = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError(f"{file} does not describe a model of sk_ulmfit.")

@@ -93,9 +93,11 @@ class TrainedClassifier:
         arrays = {f"language_model/{name}": array for name, array in arrays.items()}
         for direction, weights in self.weights.items():
             arrays.update({f"{direction}/{name}": array for name, array in weights.items()})
+        # JSON has no dates; numpy reads them from strings.
+        classes = self.classes.astype(str) if self.classes.dtype.kind == "M" else self.classes
         description = {
             "language_model": language_model,
-            "classes": self.classes.tolist(),
+            "classes": classes.tolist(),
             "classes_dtype": self.classes.dtype.str,
             "multilabel": self.multilabel,
             "head_sizes": list(self.head_sizes),

@@ -35,7 +35,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
             f"device={device!r} was asked for, but torch cannot compute on it here ({error}). Use "
-            "device='auto' to take a GPU where there is one and the CPU elsewhere."
+            "device='auto' (set_params(device='auto') if it is fitted) to take a GPU where there "
+            "is one and the CPU elsewhere."
         ) from error
     return resolved
 
