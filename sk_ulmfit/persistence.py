@@ -193,10 +193,13 @@ def read_model(
     digest = description.pop("sha256", None)
     if digest != _sha256(_canonical(description)):
         raise ValueError(f"{file} is damaged: its checksum is not the one it was saved with.")
-    if kind is not None and description["class"] != kind:
-        raise ValueError(f"{path} holds a {description['class']}, not a {kind}.")
+    if kind is not None and description.get("class") != kind:
+        raise ValueError(f"{path} holds a {description.get('class')}, not a {kind}.")
+    files = description.get("weights_sha256")
+    if not isinstance(files, dict):
+        raise ValueError(f"{file} is damaged: it names no files of weights.")
     arrays: dict[str, np.ndarray] = {}
-    for name, digest in description["weights_sha256"].items():
+    for name, digest in files.items():
         arrays.update(_read_weights(path, name, digest))
     return description, arrays
 

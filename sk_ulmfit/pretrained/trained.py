@@ -152,6 +152,12 @@ class TrainedLanguageModel:
             n_layers=description["n_layers"],
             weights=weights,
         )
+        sizes = {name: getattr(model, name) for name in ("emb_size", "hidden_size", "n_layers")}
+        for name, size in sizes.items():
+            # Every layer has weights: more of them than arrays would be built for nothing.
+            most = len(arrays) if name == "n_layers" else 1 << 31
+            if not isinstance(size, int) or not 1 <= size <= most:
+                raise ValueError(f"{name} cannot be {size!r:.80}.")
         with torch.device("meta"):
             expected = LanguageModel(model.sizes).state_dict()
         for arrays in weights.values():
