@@ -93,7 +93,9 @@ class TrainedLanguageModel:
     def fingerprint(self) -> str:
         """SHA-256 of vocabulary and weights: equal only for the same language model."""
         if not hasattr(self, "_fingerprint"):
-            digest = hashlib.sha256("\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass"))
+            digest = hashlib.sha256(
+                "\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass")
+            )
             for direction, arrays in sorted(self.weights.items()):
                 for name, array in sorted(arrays.items()):
                     digest.update(f"{direction} {name} {array.shape}".encode())
