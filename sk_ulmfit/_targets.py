@@ -177,7 +177,7 @@ def _weights_of_classes(targets: Targets, class_weight: Any) -> np.ndarray:
     for label, weight in class_weight.items():
         if label not in known:
             raise ValueError(f"class_weight has the class {label!r}, which is not in {known}.")
-        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise ValueError(
                 "class_weight must hold finite numbers that are not negative, got "
                 f"{weight!r} for {label!r}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from tests.helpers import banking, classifier, language_model
 
@@ -76,6 +77,20 @@ def test_a_language_model_has_a_perplexity_or_says_that_it_diverged(amp, max_epo
             assert np.isfinite(lm.perplexity(TEXTS))
             assert np.isfinite(lm.transform(TEXTS).features()).all()
     assert {1e10, 1e20, 1e38} <= set(told) < set(RATES)
+
+
+class Poison(Callback):
+    """Spoils a word that occurs in one document only, after the last step."""
+
+    def on_epoch_end(self, net, dataset_train=None, **kwargs):
+        counts = np.bincount(dataset_train.documents.ids)
+        with torch.no_grad():
+            net.module_.encoder.embedding[np.flatnonzero(counts == 1)[0]] = torch.nan
+
+
+def test_a_weight_that_few_texts_would_meet_is_found(documents):
+    with pytest.raises(FloatingPointError, match="weights that are not finite"):
+        classifier(max_epochs=1, batch_size=1, callbacks=[Poison()]).fit(documents, LABELS)
 
 
 def test_a_fit_that_diverges_leaves_the_earlier_one(documents):
