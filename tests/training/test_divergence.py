@@ -80,12 +80,12 @@ def test_a_language_model_has_a_perplexity_or_says_that_it_diverged(amp, max_epo
 
 
 class Poison(Callback):
-    """Spoils a word that occurs in one document only, after the last step."""
+    """Spoils a word that occurs twice only, after the last step."""
 
     def on_epoch_end(self, net, dataset_train=None, **kwargs):
         counts = np.bincount(dataset_train.documents.ids)
         with torch.no_grad():
-            net.module_.encoder.embedding[np.flatnonzero(counts == 1)[0]] = torch.nan
+            net.module_.encoder.embedding[np.flatnonzero(counts == 2)[0]] = torch.nan
 
 
 def test_a_weight_that_few_texts_would_meet_is_found(documents):
