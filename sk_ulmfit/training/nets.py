@@ -59,8 +59,13 @@ class ULMFiTNet(NeuralNet):
 
     def _check_last_step(self, train: Dataset) -> None:
         """Refuse weights that only one batch more would have shown to be useless."""
-        self.validation_step(next(iter(self.get_iterator(train, training=True))))
+        batches = self._as_read(self.get_iterator(train, training=True))
+        self.validation_step(next(iter(batches)))
         self.check_weights()
+
+    def _as_read(self, batches: Any) -> Any:
+        """What the network is given in place of batches of the data."""
+        return batches
 
     def check_weights(self) -> None:
         """Refuse weights that are not finite.
@@ -226,12 +231,17 @@ class ClassifierNet(ULMFiTNet):
         return self
 
     def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
-        if iterator is not None and not self.frozen_dropout:
-            if any(parameter.requires_grad for parameter in self.module_.encoder.parameters()):
-                self.vectors_ = {}  # the encoder is about to change
-            else:
-                iterator = VectorBatches(iterator, self._vectors(iterator.dataset))
+        if iterator is not None:
+            iterator = self._as_read(iterator)
         super().run_single_epoch(iterator, training, *args, **kwargs)
+
+    def _as_read(self, batches: Any) -> Any:
+        if self.frozen_dropout:
+            return batches
+        if any(parameter.requires_grad for parameter in self.module_.encoder.parameters()):
+            self.vectors_ = {}  # the encoder is about to change
+            return batches
+        return VectorBatches(batches, self._vectors(batches.dataset))
 
     def _vectors(self, data: LabelledDocuments) -> Tensor:
         """What the frozen encoder makes of every document."""
