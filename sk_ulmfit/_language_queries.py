@@ -44,7 +44,8 @@ class LanguageQueries:
             ``exp`` of the mean negative log-likelihood. Lower is better. It compares only
             between models of the same vocabulary.
         """
-        return float(np.exp(-self.score(X)))
+        with np.errstate(over="ignore"):  # of texts that cannot be less likely it is infinite
+            return float(np.exp(-self.score(X)))
 
     def score(self, X: Iterable[str], y: Any = None) -> float:
         """Mean log-likelihood per token of texts; higher is better.

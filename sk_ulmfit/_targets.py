@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -153,11 +154,16 @@ def document_weights(
                 "class_weight is for one label a text. Weigh the texts of a multilabel problem "
                 "with sample_weight."
             )
-        weights = weights * _weights_of_classes(targets, class_weight)[targets.codes]
-    total = weights.sum()
-    if not total > 0:
+        weights = _scaled(weights) * _weights_of_classes(targets, class_weight)[targets.codes]
+    weights = _scaled(weights)
+    if not weights.any():
         raise ValueError("The weights of all texts are zero: there is nothing to learn from.")
-    return weights * (np.count_nonzero(weights) / total)
+    return weights * (np.count_nonzero(weights) / weights.sum())
+
+
+def _scaled(weights: np.ndarray) -> np.ndarray:
+    """Only ratios of weights count: those of 1e308 must not overflow when they are summed."""
+    return weights / (weights.max() or 1.0)
 
 
 def _weights_of_classes(targets: Targets, class_weight: Any) -> np.ndarray:
@@ -171,9 +177,13 @@ def _weights_of_classes(targets: Targets, class_weight: Any) -> np.ndarray:
     for label, weight in class_weight.items():
         if label not in known:
             raise ValueError(f"class_weight has the class {label!r}, which is not in {known}.")
-        if not weight >= 0:
-            raise ValueError(f"class_weight must not be negative, got {weight!r} for {label!r}.")
-    return np.array([class_weight.get(label, 1.0) for label in known], dtype=np.float64)
+        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+            raise ValueError(
+                "class_weight must hold finite numbers that are not negative, got "
+                f"{weight!r} for {label!r}."
+            )
+    weights = np.array([class_weight.get(label, 1.0) for label in known], dtype=np.float64)
+    return _scaled(weights)
 
 
 def split_rows(

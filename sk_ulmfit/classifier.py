@@ -366,6 +366,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             self.frozen_dropout,
         )
         history = continued(self.history_ if going_on else [], history)
+        # Directions that an interrupt did not let begin stay as they were, if they were trained.
+        fitted = {**start.weights, **fitted}
         self._set_fitted(replace(start, weights=fitted), language_model, history)
         if interrupt is not None:
             raise interrupt

@@ -409,6 +409,8 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         weights, history, interrupt = language_model_stage(
             start, train, valid, options, self.dropout_mult
         )
+        if going_on:  # directions that an interrupt did not let begin stay as they were
+            weights = {**start.weights, **weights}
         self._set_fitted(start.with_weights(weights), continued(before, history), from_scratch)
         if interrupt is not None:
             raise interrupt

@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     import sk_ulmfit  # the estimators import this module
 
     description, arrays = read_model(path)
-    name = description["class"]
+    name = description.get("class")
     if name not in ("ULMFiTLanguageModel", "ULMFiTClassifier"):
         raise ValueError(f"{path}: holds a {name!r}, which is not an estimator of sk_ulmfit.")
     with blamed_on(path):
@@ -180,7 +180,7 @@ def read_model(
         raise FileNotFoundError(f"{path} is not a saved model: there is no {DESCRIPTION_FILE}.")
     try:
         description = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ValueError(f"{file} does not describe a model of sk_ulmfit.")
@@ -193,10 +193,13 @@ def read_model(
     digest = description.pop("sha256", None)
     if digest != _sha256(_canonical(description)):
         raise ValueError(f"{file} is damaged: its checksum is not the one it was saved with.")
-    if kind is not None and description["class"] != kind:
-        raise ValueError(f"{path} holds a {description['class']}, not a {kind}.")
+    if kind is not None and description.get("class") != kind:
+        raise ValueError(f"{path} holds a {description.get('class')}, not a {kind}.")
+    files = description.get("weights_sha256")
+    if not isinstance(files, dict):
+        raise ValueError(f"{file} is damaged: it names no files of weights.")
     arrays: dict[str, np.ndarray] = {}
-    for name, digest in description["weights_sha256"].items():
+    for name, digest in files.items():
         arrays.update(_read_weights(path, name, digest))
     return description, arrays
 

@@ -289,9 +289,33 @@ def test_bad_labels_are_refused_in_words(data, documents):
         ULMFiTClassifier().predict(data[0])
     with pytest.raises(ValueError, match="-1 cannot be one of the classes"):
         classifier().partial_fit(documents, [1, -1] * 45, classes=[-1, 1])
-    for weights, message in [({"ag": 2}, "not in"), ({"age": -1.0}, "negative")]:
+    for weights, message in [
+        ({"ag": 2}, "not in"),
+        *(({"age": wrong}, "finite numbers that are not negative") for wrong in WRONG_WEIGHTS),
+    ]:
         with pytest.raises(ValueError, match=message):
             classifier(class_weight=weights).fit(documents, y)
+    for wrong in (np.nan, np.inf, -1.0):
+        with pytest.raises(ValueError, match="sample_weight"):
+            classifier().fit(documents, y, sample_weight=np.where(y == "age", wrong, 1.0))
+
+
+WRONG_WEIGHTS = [-1.0, np.nan, np.inf, "2", None, [1.0]]
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-300, 1e300, 1.7e308])
+def test_only_ratios_of_weights_count(data, documents, size):
+    """However large or small they are, nothing overflows."""
+    y = data[1]
+    plain = classifier(max_epochs=1).fit(documents, y).predict_proba(documents)
+    sized = classifier(max_epochs=1).fit(documents, y, sample_weight=np.full(len(y), size))
+    np.testing.assert_array_equal(sized.predict_proba(documents), plain)
+    all_classes = dict.fromkeys(np.unique(y).tolist(), size)
+    weighted = classifier(max_epochs=1, class_weight=all_classes)
+    weighted.fit(documents, y, sample_weight=np.full(len(y), size))
+    np.testing.assert_array_equal(weighted.predict_proba(documents), plain)
+    one = classifier(max_epochs=1, class_weight={"age": size}).fit(documents, y)
+    assert np.isfinite(one.predict_proba(documents)).all()
 
 
 def test_bad_parameters_are_refused_before_the_language_model_is_trained(data):

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
 
+from sk_ulmfit import explain
 from tests.helpers import banking, classifier, language_model
-from tests.test_resources import resident
+from tests.test_resources import ROOT, resident
 
 TEXTS, LABELS = banking(3, 30)
+
+
+def run_python(program: str, **environment: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +46,28 @@ def test_eight_threads_get_the_serial_results(pipe):
         together = list(pool.map(pipe.predict_proba, parts))
     for part, found in zip(parts, together, strict=True):
         np.testing.assert_array_equal(found, pipe.predict_proba(part))
+
+
+def test_eight_threads_may_ask_one_object_different_things(pipe):
+    """Explanations need gradients and other modes than predictions."""
+    lm, clf = pipe["lm"], pipe["clf"]
+    questions = [
+        lambda: pipe.predict_proba(TEXTS[:30]),
+        lambda: lm.transform(TEXTS[:30]).features(),
+        lambda: lm.perplexity(TEXTS[:30]),
+        lambda: [found.attributions for found in explain(pipe, TEXTS[:2], n_steps=9)],
+        lambda: lm.generate("How", max_tokens=5, random_state=0),
+        lambda: clf.predict(TEXTS[30:40]),
+        lambda: joblib.hash(pipe),
+    ]
+    # Of a copy that has not built its networks yet.
+    expected = [joblib.hash(ask()) for ask in questions]
+    fresh = pickle.loads(pickle.dumps(pipe))
+    pipe = fresh
+    lm, clf = pipe["lm"], pipe["clf"]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda ask: joblib.hash(ask()), questions * 5))
+    assert found == expected * 5
 
 
 def test_threads_may_fit_beside_one_another():
@@ -51,6 +91,35 @@ def test_workers_get_the_serial_results(pipe, method):
             np.testing.assert_array_equal(found, expected)
 
 
+FORKED = """
+import multiprocessing, sys
+import numpy as np, torch
+from tests.helpers import banking, classifier, language_model
+
+texts, y = banking(2, 20)
+torch.set_num_threads(2)
+lm = language_model(emb_size=128, hidden_size=256, max_epochs=1).fit(texts)
+clf = classifier(language_model=None, max_epochs=1).fit(lm.transform(texts), y)
+expected = clf.predict_proba(texts)  # OpenMP has started its threads by now
+
+def work(results):
+    results.put([clf.predict_proba(texts), clf.partial_fit(texts, y).n_epochs_])
+
+context = multiprocessing.get_context("fork")
+results = context.Queue()
+process = context.Process(target=work, args=(results,), daemon=True)
+process.start()
+found, n_epochs = results.get(timeout=60)
+np.testing.assert_allclose(found, expected, atol=1e-5)
+assert n_epochs == 2 and torch.get_num_threads() == 2
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_a_fork_of_a_process_with_several_threads_does_not_hang():
+    run_python(FORKED)
+
+
 def test_a_thousand_predictions_leave_no_memory_behind(pipe):
     for text in TEXTS * 2:
         pipe.predict([text])
@@ -58,3 +127,31 @@ def test_a_thousand_predictions_leave_no_memory_behind(pipe):
     for i in range(1000):
         pipe.predict([TEXTS[i % len(TEXTS)]])
     assert resident() - before < 20e6
+
+
+VARIED = """
+import json
+import numpy as np
+from tests.helpers import banking, classifier, language_model
+from tests.test_resources import resident
+
+texts, y = banking(3, 10)
+lm = language_model(max_epochs=1).fit(texts)
+clf = classifier(max_epochs=1).fit(lm.transform(texts), y)
+words, random = " ".join(texts).split(), np.random.default_rng(0)
+
+def predict(n):
+    for _ in range(n):
+        sizes = random.integers(1, 200, size=random.integers(1, 20))
+        clf.predict([" ".join(random.choice(words, size)) for size in sizes])
+
+predict(30)
+before = resident()
+predict(300)
+assert resident() - before < 20e6, resident() - before
+"""
+
+
+def test_predictions_of_many_shapes_leave_nothing_but_compiled_kernels():
+    """oneDNN keeps those of the last thousand shapes, unless it is told to keep none."""
+    run_python(VARIED, ONEDNN_PRIMITIVE_CACHE_CAPACITY="0")

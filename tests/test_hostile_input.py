@@ -134,6 +134,17 @@ def test_words_that_are_all_unknown(fitted):
     assert np.isfinite(lm.perplexity(strange))
 
 
+def surrogates(text):
+    return [f"\ud800{word}" for word in text.split()]
+
+
+def test_a_tokenizer_may_make_what_utf_8_cannot_hold():
+    lm = language_model(tokenizer=surrogates, emb_size=8, hidden_size=8, max_epochs=1).fit(TEXTS)
+    documents = lm.transform(TEXTS)
+    clf = classifier(max_epochs=1).fit(documents, LABELS)
+    np.testing.assert_array_equal(clf.predict_proba(documents), clf.predict_proba(TEXTS))
+
+
 def test_a_hundred_thousand_empty_documents(fitted):
     lm, clf = fitted
     p = clf.predict_proba(lm.transform([""] * 100_000))

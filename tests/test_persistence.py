@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import pickletools
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
+import skops.io
+import torch
 
 import sk_ulmfit
 from sk_ulmfit import persistence
@@ -98,6 +102,124 @@ def test_weights_of_other_sizes_are_refused(lm, clf, tmp_path):
         write_model(path, description, {**arrays, name: arrays[name][:-1]})
         with pytest.raises(ValueError, match=r"weights do not fit .*weight_hh has shape"):
             sk_ulmfit.load(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("language_model/n_layers", 2**70),
+        ("language_model/emb_size", -1),
+        ("language_model/hidden_size", "8"),
+        ("language_model/tokenizer", None),
+        ("head_sizes", [-1]),
+        ("temperature", 0),
+        ("temperature", "hot"),
+        ("temperature", float("nan")),
+        ("/weights_sha256", None),
+        ("/class", None),
+        ("/class", "Pipeline"),
+        ("/params", {"no_such": 1}),
+        ("/format", "other"),
+    ],
+    ids=str,
+)
+def test_a_description_that_cannot_be_right_is_refused(clf, place, value, tmp_path):
+    """Also where its checksum is right: a file may come from anyone."""
+    clf.save(tmp_path / "model")
+    file = tmp_path / "model" / persistence.DESCRIPTION_FILE
+    description = json.loads(file.read_text())
+    description.pop("sha256")
+    *path, name = place.split("/")
+    within = description if path == [""] else description["classifier"]
+    for step in path:
+        within = within[step] if step else within
+    within[name] = value
+    description["sha256"] = persistence._sha256(persistence._canonical(description))
+    file.write_text(json.dumps(description))
+    with pytest.raises(ValueError) as caught:
+        sk_ulmfit.load(tmp_path / "model")
+    assert str(tmp_path / "model") in str(caught.value)
+
+
+def test_json_that_is_nested_too_deeply_is_refused(lm, tmp_path):
+    lm.save(tmp_path / "model")
+    (tmp_path / "model" / persistence.DESCRIPTION_FILE).write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"model\.json is damaged"):
+        sk_ulmfit.load(tmp_path / "model")
+
+
+CALIBRATED = {"calibrate": True, "validation_fraction": 0.3}
+MULTILABEL = np.c_[LABELS == "age", LABELS != "age"].astype(int)
+DATES = np.array(["2026-01-01", "2026-01-02", "2026-01-03"], dtype="datetime64[D]")
+
+
+@pytest.mark.parametrize("how", ["save", "pickle", "joblib", "skops"])
+@pytest.mark.parametrize(
+    ("params", "y"),
+    [
+        (CALIBRATED, LABELS),
+        ({}, MULTILABEL),
+        (CALIBRATED, MULTILABEL),
+        ({}, DATES[np.unique(LABELS, return_inverse=True)[1]]),
+        ({}, LABELS == "age"),
+        ({}, np.where(LABELS == "age", "\ud800", "\u202e")),
+    ],
+    ids=["calibrated", "multilabel", "calibrated multilabel", "dates", "bool", "surrogates"],
+)
+def test_every_kind_of_classifier_comes_back_as_it_was(params, y, how, tmp_path):
+    """Of two directions, and after `partial_fit`."""
+    both = language_model(
+        direction="both", emb_size=8, hidden_size=8, n_layers=1, max_epochs=1
+    ).partial_fit(TEXTS)
+    documents = both.transform(TEXTS)
+    clf = classifier(max_epochs=1, **params).fit(documents, y).partial_fit(documents, y)
+    for fitted in (both, clf):
+        if how == "save":
+            fitted.save(tmp_path / "model")
+            loaded = sk_ulmfit.load(tmp_path / "model")
+        elif how == "pickle":
+            loaded = pickle.loads(pickle.dumps(fitted))
+        elif how == "joblib":
+            joblib.dump(fitted, tmp_path / "model.joblib")
+            loaded = joblib.load(tmp_path / "model.joblib")
+        else:
+            loaded = skops.io.loads(skops.io.dumps(fitted), trusted=persistence.TRUSTED_TYPES)
+        if fitted is both:
+            assert loaded.perplexity(TEXTS) == both.perplexity(TEXTS)
+            continue
+        assert clf.trained_.temperature == loaded.trained_.temperature
+        assert (clf.trained_.temperature != 1.0) == bool(params)
+        assert loaded.classes_.dtype == clf.classes_.dtype
+        np.testing.assert_array_equal(loaded.classes_, clf.classes_)
+        np.testing.assert_array_equal(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS))
+        loaded.partial_fit(TEXTS, y)  # and goes on
+
+
+def test_pickles_hold_nothing_of_torch(lm, clf):
+    """So they load where there is no GPU, whatever they were trained on."""
+    for model in (lm, clf, lm.transform(TEXTS)):
+        for used in (False, True):
+            if used and hasattr(model, "fit"):
+                (model.perplexity if model is lm else model.predict)(TEXTS)
+            globals_ = [
+                argument
+                for operation, argument, _ in pickletools.genops(pickle.dumps(model, protocol=2))
+                if operation.name == "GLOBAL"
+            ]
+            assert globals_ and not [name for name in globals_ if name.startswith("torch")]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_model_that_asks_for_a_gpu_loads_without_one_and_says_what_to_set(lm, clf, tmp_path):
+    for model in (lm, clf):
+        asking = pickle.loads(pickle.dumps(model)).set_params(device="cuda")
+        asking.save(tmp_path / "model")
+        for loaded in (pickle.loads(pickle.dumps(asking)), sk_ulmfit.load(tmp_path / "model")):
+            predict = loaded.perplexity if model is lm else loaded.predict
+            with pytest.raises(ValueError, match=r"set_params\(device='auto'\)"):
+                predict(TEXTS)
+            loaded.set_params(device="auto")
+            assert np.all(predict(TEXTS) == (lm.perplexity if model is lm else clf.predict)(TEXTS))
 
 
 def test_values_that_are_not_finite_are_never_saved(lm, tmp_path):

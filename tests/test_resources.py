@@ -108,4 +108,5 @@ print(json.dumps(sizes))
 def test_a_long_training_with_a_sampled_softmax_takes_the_memory_of_a_short_one():
     # The number of different words drawn varies; oneDNN keeps code for every size it has seen.
     sizes = run_in_a_process(MANY_BATCHES)
-    assert sizes[-1] - sizes[20] < 50_000_000, sizes
+    # Peaks, as large tensors come and go. (Of code for every size it would be 200 MB.)
+    assert max(sizes[60:]) - max(sizes[:30]) < 100_000_000, sizes

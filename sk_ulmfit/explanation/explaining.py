@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
@@ -124,10 +125,11 @@ def explain(
     outputs = _outputs(clf, target, EncodedDocuments(tokens, clf.trained_.language_model))
     readers = Reader.of_all_directions(clf.trained_, resolve_device(clf.device))
     bar = tqdm(texts, desc="explanations", unit="doc", disable=not clf.verbose)
-    return [
-        _explanation(clf, readers, text, tokens.document(i), outputs[i], n_steps, tolerance)
-        for i, text in enumerate(bar)
-    ]
+    with torch.inference_mode(False):  # gradients are needed, whatever the caller is in
+        return [
+            _explanation(clf, readers, text, tokens.document(i), outputs[i], n_steps, tolerance)
+            for i, text in enumerate(bar)
+        ]
 
 
 def _explanation(

@@ -93,7 +93,9 @@ class TrainedLanguageModel:
     def fingerprint(self) -> str:
         """SHA-256 of vocabulary and weights: equal only for the same language model."""
         if not hasattr(self, "_fingerprint"):
-            digest = hashlib.sha256("\n".join(self.tokenizer.vocab.tokens).encode())
+            digest = hashlib.sha256(
+                "\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass")
+            )
             for direction, arrays in sorted(self.weights.items()):
                 for name, array in sorted(arrays.items()):
                     digest.update(f"{direction} {name} {array.shape}".encode())
@@ -152,6 +154,12 @@ class TrainedLanguageModel:
             n_layers=description["n_layers"],
             weights=weights,
         )
+        sizes = {name: getattr(model, name) for name in ("emb_size", "hidden_size", "n_layers")}
+        for name, size in sizes.items():
+            # Every layer has weights: more of them than arrays would be built for nothing.
+            most = len(arrays) if name == "n_layers" else 1 << 31
+            if not isinstance(size, int) or not 1 <= size <= most:
+                raise ValueError(f"{name} cannot be {size!r:.80}.")
         with torch.device("meta"):
             expected = LanguageModel(model.sizes).state_dict()
         for arrays in weights.values():
@@ -231,11 +239,13 @@ class TrainedLanguageModel:
 def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
     """Build a module whose weights are not set yet.
 
-    torch's constructors would draw them from the global random state, which is the user's.
+    torch's constructors would draw them from the global random state, which is the user's. So is
+    the default dtype, and the mode in which tensors can have no gradients.
     """
-    with torch.device("meta"):
-        module = factory(*args, **kwargs)
-    return module.to_empty(device="cpu")
+    with torch.inference_mode(False):
+        with torch.device("meta"):
+            module = factory(*args, **kwargs)
+        return module.float().to_empty(device="cpu")
 
 
 def check_shapes(arrays: dict[str, np.ndarray], expected: dict[str, torch.Tensor]) -> None:

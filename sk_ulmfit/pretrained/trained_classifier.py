@@ -93,9 +93,11 @@ class TrainedClassifier:
         arrays = {f"language_model/{name}": array for name, array in arrays.items()}
         for direction, weights in self.weights.items():
             arrays.update({f"{direction}/{name}": array for name, array in weights.items()})
+        # JSON has no dates; numpy reads them from strings.
+        classes = self.classes.astype(str) if self.classes.dtype.kind == "M" else self.classes
         description = {
             "language_model": language_model,
-            "classes": self.classes.tolist(),
+            "classes": classes.tolist(),
             "classes_dtype": self.classes.dtype.str,
             "multilabel": self.multilabel,
             "head_sizes": list(self.head_sizes),
@@ -126,6 +128,10 @@ class TrainedClassifier:
             weights,
             description.get("temperature", 1.0),  # the first models had none
         )
+        if not all(isinstance(size, int) and 1 <= size <= 1 << 31 for size in model.head_sizes):
+            raise ValueError(f"head_sizes cannot be {model.head_sizes!r:.80}.")
+        if not 0 < model.temperature < np.inf:
+            raise ValueError(f"The temperature cannot be {model.temperature!r:.80}.")
         for direction, own in weights.items():
             check_shapes(own, model._empty(direction, bptt=1).state_dict())
         return model

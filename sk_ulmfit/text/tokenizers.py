@@ -52,12 +52,14 @@ class CallableTokenizer(Tokenizer):
         self.function = function
 
     def _split(self, piece: str) -> list[str]:
-        tokens = self.function(piece)
-        if isinstance(tokens, str) or not all(isinstance(token, str) for token in tokens):
+        found = self.function(piece)
+        # A generator can be read only once.
+        tokens = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else None
+        if tokens is None or not all(isinstance(token, str) for token in tokens):
             raise TypeError(
-                f"The tokenizer {self.function!r} has to return a list of str, got {tokens!r:.80}."
+                f"The tokenizer {self.function!r} has to return a list of str, got {found!r:.80}."
             )
-        return list(tokens)
+        return tokens
 
     def _lookup(self, pieces: Iterable[str]) -> Iterable[list[int]]:
         vocab = self.vocab

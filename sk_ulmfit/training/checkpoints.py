@@ -76,6 +76,7 @@ class Checkpoints(Callback):
             return
         due = time.monotonic() - self.written_ >= 60 * self.minutes
         if self.share.agreed(due):
+            net.check_weights()  # a training that goes on from NaN would never end otherwise
             self._write(self._unfinished(net))
             self.written_ = time.monotonic()
 
@@ -220,8 +221,13 @@ def claim_directory(
                 str(directory),
             ) from error
         return seeds
-    earlier = json.loads(file.read_text(encoding="utf-8"))
-    found: Sequence[int] = earlier.pop("seeds")
+    try:
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+        found: Sequence[int] = earlier.pop("seeds")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file} is damaged: delete checkpoint_dir to train from the beginning ({error!r})."
+        ) from error
     names = {*described, *earlier}
     differing = sorted(name for name in names if described.get(name) != earlier.get(name))
     if differing:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any
 
 import torch
+
+# The process in which torch may have started threads.
+_process = os.getpid()
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -21,6 +25,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     ValueError
         If torch does not know the name, or the machine lacks the device.
     """
+    _leave_threads_behind()
     if str(device) == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -35,9 +40,21 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         raise ValueError(
             f"device={device!r} was asked for, but torch cannot compute on it here ({error}). Use "
-            "device='auto' to take a GPU where there is one and the CPU elsewhere."
+            "device='auto' (set_params(device='auto') if it is fitted) to take a GPU where there "
+            "is one and the CPU elsewhere."
         ) from error
     return resolved
+
+
+def _leave_threads_behind() -> None:
+    """Compute with one thread in a process that was forked.
+
+    OpenMP's threads do not follow into it: with more than one, torch would wait for them forever.
+    """
+    global _process
+    if os.getpid() != _process:
+        torch.set_num_threads(1)
+        _process = os.getpid()
 
 
 def mixed_precision(device: torch.device, amp: bool) -> contextlib.AbstractContextManager[Any]:

@@ -217,3 +217,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     ):
         super().__init__(message)
         self.history = history
+
+    def __reduce__(self) -> Any:
+        # An exception is pickled by the arguments of its base: a worker's would lose the message.
+        return type(self), (self.history, str(self))

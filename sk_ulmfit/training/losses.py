@@ -112,6 +112,7 @@ def sampled_next_token_loss(
     drawn = (uniform * log_size).exp().long().sub_(1).clamp_(0, len(weight) - 1).unique()
 
     def log_expected(words: Tensor) -> Tensor:
+        words = words.float()  # not the default dtype, which is the user's
         probability = ((words + 2.0) / (words + 1.0)).log() / log_size
         return torch.log(-torch.expm1(n_samples * torch.log1p(-probability)))
 

@@ -9,6 +9,7 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Dataset
 
 from ..modules import EncoderState, LanguageModelOutput
 from ..modules.awd_lstm import detach
@@ -39,10 +40,12 @@ class ULMFiTNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.amp = amp
 
-    def fit_loop(self, *args: Any, **kwargs: Any) -> ULMFiTNet:
+    def fit_loop(self, X: Any, *args: Any, **kwargs: Any) -> ULMFiTNet:
         self.interrupt_: KeyboardInterrupt | None = None
         try:
-            return super().fit_loop(*args, **kwargs)
+            super().fit_loop(X, *args, **kwargs)
+            self._check_last_step(X)
+            return self
         except KeyboardInterrupt as interrupt:
             if not self._stopped_early():
                 self.interrupt_ = interrupt
@@ -53,6 +56,26 @@ class ULMFiTNet(NeuralNet):
                 if isinstance(callback, ProgressBar):
                     callback.on_train_end(self)
             raise
+
+    def _check_last_step(self, train: Dataset) -> None:
+        """Refuse weights that only one batch more would have shown to be useless."""
+        batches = self._as_read(self.get_iterator(train, training=True))
+        self.validation_step(next(iter(batches)))
+        self.check_weights()
+
+    def _as_read(self, batches: Any) -> Any:
+        """What the network is given in place of batches of the data."""
+        return batches
+
+    def check_weights(self) -> None:
+        """Refuse weights that are not finite.
+
+        Raises
+        ------
+        FloatingPointError
+        """
+        if not all(torch.isfinite(value).all() for value in self.module_.state_dict().values()):
+            raise self._diverged("weights that are not finite")
 
     def _stopped_early(self) -> bool:
         """Tell whether it was skorch's own early stopping that raised the interrupt."""
@@ -83,14 +106,19 @@ class ULMFiTNet(NeuralNet):
     def get_loss(self, y_pred: Any, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
         with mixed_precision(torch.device(self.device), self.amp):
             loss = super().get_loss(y_pred, y_true, *args, **kwargs)
-        if not torch.isfinite(loss):
-            rates = [group["lr"] for group in self.optimizer_.param_groups]
-            raise FloatingPointError(
-                f"Training diverged: the loss became {loss.item()} in epoch {len(self.history)} "
-                f"at a learning rate of {max(rates):.3g}. Lower lr (now {self.lr:g}), or lengthen "
-                "the warm-up (cut_frac)."
-            )
+        if not self._is_sound(loss):
+            raise self._diverged(f"a loss of {loss.item():.3g}")
         return loss
+
+    def _is_sound(self, loss: Tensor) -> bool:
+        return bool(torch.isfinite(loss))
+
+    def _diverged(self, found: str) -> FloatingPointError:
+        rate = max(group["lr"] for group in self.optimizer_.param_groups)
+        return FloatingPointError(
+            f"Training diverged: {found} in epoch {len(self.history)} at a learning rate of "
+            f"{rate:.3g}. Lower lr (now {self.lr:g}), or lengthen the warm-up (cut_frac)."
+        )
 
 
 class LanguageModelNet(ULMFiTNet):
@@ -157,6 +185,13 @@ class LanguageModelNet(ULMFiTNet):
         step: dict[str, Any] = super().train_step(batch, **fit_params)
         return {**step, "loss": self.share.mean(step["loss"])}
 
+    def _is_sound(self, loss: Tensor) -> bool:
+        return bool(torch.isfinite(loss.exp()))  # else the perplexity is beyond all numbers
+
+    def _check_last_step(self, train: Dataset) -> None:
+        self.state_ = None
+        super()._check_last_step(train)
+
     def _describe(self, batch: Any) -> str:
         n_steps, n_streams = batch[0].shape
         n_words = self.module.encoder.sizes.vocab_size
@@ -196,12 +231,17 @@ class ClassifierNet(ULMFiTNet):
         return self
 
     def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
-        if iterator is not None and not self.frozen_dropout:
-            if any(parameter.requires_grad for parameter in self.module_.encoder.parameters()):
-                self.vectors_ = {}  # the encoder is about to change
-            else:
-                iterator = VectorBatches(iterator, self._vectors(iterator.dataset))
+        if iterator is not None:
+            iterator = self._as_read(iterator)
         super().run_single_epoch(iterator, training, *args, **kwargs)
+
+    def _as_read(self, batches: Any) -> Any:
+        if self.frozen_dropout:
+            return batches
+        if any(parameter.requires_grad for parameter in self.module_.encoder.parameters()):
+            self.vectors_ = {}  # the encoder is about to change
+            return batches
+        return VectorBatches(batches, self._vectors(batches.dataset))
 
     def _vectors(self, data: LabelledDocuments) -> Tensor:
         """What the frozen encoder makes of every document."""

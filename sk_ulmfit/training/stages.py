@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..modules import AWD_LM_DROPOUTS, LanguageModel, TextClassifier
 from ..pretrained import TrainedLanguageModel
@@ -120,7 +121,8 @@ def _each_direction(
     for n, (direction, module) in enumerate(modules.items()):
         own = replace(options, seed=options.seed + n, label=f"{label} ({direction})")
         try:
-            epochs = train_one(module, direction == "backward", own)
+            with torch.inference_mode(False):  # whatever the caller is in
+                epochs = train_one(module, direction == "backward", own)
         except TrainingInterrupted as error:
             epochs, interrupt = error.history, error
         weights[direction] = to_arrays(module)

@@ -378,3 +378,20 @@ def test_words_lose_no_character(text):
 @given(ids=st.lists(st.integers(0, len(FITTED["word"].vocab) - 1)))
 def test_any_ids_can_be_read(ids):
     assert FITTED["word"].decode(ids) == FITTED["word"].decode(np.array(ids, dtype=np.int32))
+
+
+def test_a_function_may_return_a_generator():
+    """It can be read only once: checking its tokens must not use them up."""
+
+    def generate(text):
+        yield from text.split()
+
+    tokenizer = CallableTokenizer(generate).fit(["so be it"], max_vocab=20, min_freq=1)
+    ids = tokenizer.encode(["be it so"])[0]
+    assert tokenizer.tokens(ids) == ["xxbos", "be", "it", "so"]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "so be it", [1, 2], ["so", None]], ids=str)
+def test_a_function_that_returns_no_tokens_is_named(wrong):
+    with pytest.raises(TypeError, match=r"has to return a list of str, got"):
+        CallableTokenizer(lambda text: wrong).fit(["so be it"], max_vocab=20, min_freq=1)

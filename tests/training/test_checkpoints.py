@@ -145,6 +145,14 @@ def test_a_damaged_checkpoint_says_which_file(tmp_path):
         ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS)
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "3"])
+def test_a_damaged_description_says_which_file(content, tmp_path):
+    cut_after(3, TEXTS, tmp_path, checkpoint_minutes=0)
+    (tmp_path / "training.json").write_text(content)
+    with pytest.raises(ValueError, match=r"training\.json is damaged: delete checkpoint_dir"):
+        ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS)
+
+
 def test_a_place_that_cannot_be_written_to_is_named_before_training(tmp_path):
     (tmp_path / "file").write_text("no directory")
     with pytest.raises(OSError, match="checkpoint_dir cannot be written to") as caught:

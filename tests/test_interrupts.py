@@ -1,0 +1,153 @@
+"""Ctrl-C: what was learned is kept and usable, and whatever is around the fit stops too."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
+
+import sk_ulmfit
+from sk_ulmfit.training.fitting import TrainingInterrupted
+from tests.helpers import banking, classifier, language_model
+
+ROOT = Path(__file__).parent.parent
+TEXTS, LABELS = banking(2, 15)
+
+
+class CtrlC(Callback):
+    """A real signal, in the second epoch, to this process."""
+
+    def __init__(self, log=None):
+        self.log = log
+
+    def on_train_begin(self, net, **kwargs):
+        if self.log is not None:
+            with open(self.log, "a") as file:
+                file.write("began\n")
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and len(net.history) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def documents():
+    lm = language_model(direction="both", emb_size=8, hidden_size=8, max_epochs=1)
+    return lm.fit(TEXTS).transform(TEXTS)
+
+
+@pytest.mark.parametrize("y", [LABELS, np.c_[LABELS == "age", LABELS != "age"].astype(int)])
+@pytest.mark.parametrize("params", [{}, {"early_stopping": True}, {"frozen_dropout": False}])
+def test_a_classifier_that_was_interrupted_is_usable(documents, y, params, tmp_path):
+    clf = classifier(callbacks=[CtrlC()], max_epochs=5, calibrate=True, **params)
+    with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned so far"):
+        clf.fit(documents, y)
+    assert clf.n_epochs_ == len(clf.history_) == 1
+    p = clf.predict_proba(documents)
+    assert np.isfinite(p).all() and len(clf.predict(documents)) == len(TEXTS)
+    clf.set_params(callbacks=None).save(tmp_path / "model")
+    np.testing.assert_array_equal(sk_ulmfit.load(tmp_path / "model").predict_proba(documents), p)
+    clf.partial_fit(documents, y)  # trains both directions
+    assert sorted(clf.trained_.weights) == ["backward", "forward"]
+
+
+def test_going_on_keeps_what_an_interrupt_did_not_let_begin():
+    """The second direction was trained by an earlier fit: it is not thrown away."""
+    lm = language_model(direction="both", emb_size=8, hidden_size=8, max_epochs=2).fit(TEXTS)
+    clf = classifier(max_epochs=2).fit(lm.transform(TEXTS), LABELS)
+    for estimator, X, y in ((lm, TEXTS, None), (clf, lm.transform(TEXTS), LABELS)):
+        before = estimator.trained_.weights
+        estimator.set_params(warm_start=True, callbacks=[CtrlC()])
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(X, y)
+        after = estimator.trained_.weights
+        assert list(after) == ["forward", "backward"]
+        name = "encoder.layers.1.weight_hh"
+        assert np.array_equal(after["backward"][name], before["backward"][name])
+        assert estimator is clf or not np.array_equal(
+            after["forward"][name], before["forward"][name]
+        )
+
+
+def test_the_message_of_a_worker_is_kept():
+    sent = TrainingInterrupted([{"epoch": 1}], "Interrupted while the kettle boiled.")
+    received = pickle.loads(pickle.dumps(sent))
+    assert isinstance(received, KeyboardInterrupt)
+    assert str(received) == str(sent) and received.history == sent.history
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_search_stops(documents, n_jobs, tmp_path):
+    """`error_score` takes no interrupt for a failed fit, here or in a worker."""
+    log = tmp_path / "log"
+    clf = classifier(callbacks=[CtrlC(str(log))], max_epochs=3)
+    search = GridSearchCV(clf, {"lr": [0.01, 0.02, 0.03, 0.04]}, cv=3, n_jobs=n_jobs)
+    with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned"):
+        search.fit(documents, LABELS)
+    assert not hasattr(search, "cv_results_")
+    if n_jobs == 1:
+        assert log.read_text() == "began\n"
+
+
+SEARCH = """
+import sys
+from sklearn.model_selection import GridSearchCV
+from tests.helpers import banking, classifier, language_model
+from tests.test_interrupts import Announce
+
+texts, y = banking(2, 15)
+clf = classifier(
+    language_model=language_model(max_epochs=1), callbacks=[Announce(sys.argv[2])], max_epochs=2000
+)
+search = GridSearchCV(clf, {"lr": [0.01, 0.02]}, cv=2, n_jobs=int(sys.argv[1]))
+try:
+    search.fit(texts, y)
+except KeyboardInterrupt:
+    print("stopped")
+else:
+    print("finished")
+"""
+
+
+class Announce(Callback):
+    """Tells, by a file, that a training has begun."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_begin(self, net, **kwargs):
+        with open(self.path, "w") as file:
+            file.write("training")
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_in_a_terminal_ends_a_search(n_jobs, tmp_path):
+    """As a terminal sends it: to the search and to its workers."""
+    announced = tmp_path / "announced"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SEARCH, str(n_jobs), str(announced)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while not announced.exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert output.strip() == "stopped", errors
