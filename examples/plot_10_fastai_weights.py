@@ -85,7 +85,7 @@ labels, test_labels = task.target[::8], task.target[1::4]
 
 tuned = ULMFiTLanguageModel(str(path), max_epochs=3, random_state=0).fit(texts)
 new = sorted(set(tuned.vocab_) - set(imported.vocab_))
-print(len(new), "new words:", ", ".join(new))
+print("new words:", ", ".join(new))
 
 # %%
 # A start from a file
