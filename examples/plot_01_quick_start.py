@@ -43,7 +43,7 @@ for text, label in list(zip(texts, labels, strict=True))[:4]:
 # ---
 # Two steps of a Pipeline, as with ``TfidfVectorizer`` and ``LogisticRegression``. The language
 # model starts from ``"en-small"``, which is part of the package: nothing is downloaded. Labels may
-# be strings. With more epochs (the default is 15 in both steps) it gets somewhat better.
+# be strings. For so small a task fewer epochs will do than the default of 15 in both steps.
 
 from sklearn.pipeline import Pipeline
 

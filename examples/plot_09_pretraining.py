@@ -9,7 +9,7 @@ one on your own texts. Here the corpus is tiny, to be quick, but the steps are t
 # %%
 # The corpus
 # ----------
-# 3,000 questions of bank customers (banking77), without their labels: about 40,000 tokens. A
+# 3,000 questions of bank customers (banking77), without their labels: about 45,000 tokens. A
 # corpus that is worth it has a thousand times as much; ``fit`` takes files that are larger than
 # memory just as well.
 
