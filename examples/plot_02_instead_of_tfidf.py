@@ -94,7 +94,7 @@ for row, values in zip(rows, errors.values(), strict=True):
     left.scatter(values, [row] * len(values), s=40, color="#0072B2")
 left.set(xlabel="Error in each fold (%)", yticks=rows, yticklabels=list(pipelines))
 left.set_xlim(left=0)
-left.invert_yaxis()
+left.set_ylim(len(rows) - 0.5, -0.5)  # the first on top
 right.scatter(list(seconds.values()), rows, s=60, color="#D55E00", marker="s")
 right.set(xlabel="Seconds for all folds", xscale="log", xlim=(0.01, 200))
 right.set_xticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
