@@ -12,6 +12,8 @@ miss it. Weights make it count, and metrics that look at every class tell whethe
 # Of banking77, 80 questions each of three everyday intents and six questions of an urgent one:
 # "compromised_card". Everybody hopes that it stays rare.
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -97,8 +99,8 @@ positions = np.arange(len(names))
 for k, (name, color) in enumerate(zip(recalls, ["#56B4E9", "#E69F00", "#009E73"], strict=True)):
     bars = ax.bar(positions + 0.27 * (k - 1), recalls[name], width=0.25, color=color, label=name)
     ax.bar_label(bars, fmt="%.2f", fontsize="small", padding=1)
-ax.set_xticks(positions, [f"{name.replace('_', ' ')}\n({counts[name]} texts)" for name in names])
-ax.tick_params(axis="x", labelsize="x-small")
+words = [textwrap.fill(name.replace("_", " "), width=18) for name in names]
+ax.set_xticks(positions, [f"{words[i]}\n({counts[name]} texts)" for i, name in enumerate(names)])
 ax.set(ylabel="Recall", ylim=(0, 1.1))
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend(loc="upper left", bbox_to_anchor=(0, 1.2), ncols=3, frameon=False)
