@@ -359,6 +359,13 @@ def test_html_escapes(clf):
     assert len(read.titles) == sum(word.span is not None for word in found.words())
 
 
+def test_legend_is_not_torn_apart_at_the_end_of_a_line(clf):
+    [found] = explain(clf, ["Where is my card?"])
+    legends = re.findall(r'<span style="([^"]*)">(?:for|against) it</span>', found.to_html())
+    assert len(legends) == 2
+    assert all("display: inline-block" in style for style in legends)
+
+
 @pytest.mark.parametrize("kind", ["word", "subword, both"])
 def test_texts_that_nobody_has_read(fitted, kind):
     documents = []

@@ -41,7 +41,8 @@ def as_html(explanation: Explanation) -> str:
         body.append(shown)
     legend = "".join(
         f'<span style="background: rgba({", ".join(map(str, color))}, {_STRONGEST}); '
-        f'border-radius: 0.2em; padding: 0 0.4em; margin-left: 0.6em">{name}</span>'
+        f'border-radius: 0.2em; padding: 0 0.4em; margin-left: 0.6em; display: inline-block">'
+        f"{name}</span>"
         for name, color in (("for it", _FOR), ("against it", _AGAINST))
     )
     heading = html.escape(_heading(explanation), quote=False)
