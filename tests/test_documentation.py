@@ -91,3 +91,37 @@ def test_results_page_is_in_step_with_its_files():
     command = [sys.executable, ROOT / "benchmarks" / "report.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def site(folder, **pages):
+    """A built documentation of pages, named by keyword."""
+    for name, html in pages.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    command = [sys.executable, ROOT / "tools" / "check_links.py", folder]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_links_that_lead_somewhere_pass(tmp_path):
+    (tmp_path / "figure.svg").write_text("<svg/>")
+    done = site(
+        tmp_path,
+        index='<a href="guide.html#first">x</a> <a href="https://example.org">y</a>',
+        guide='<h2 id="first">x</h2> <a href="#first">x</a> <img src="figure.svg">',
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("html", "told"),
+    [
+        ('<a href="nowhere.html">x</a>', "index.html:1: nowhere.html does not exist"),
+        ('\n<a href="#nowhere">x</a>', "index.html:2: #nowhere has no such anchor"),
+        ('<img src="figure.svg">', "figure.svg does not exist"),
+        ('<script src="https://example.org/x.js"></script>', "x.js is not in the folder"),
+        ('<link rel="stylesheet" href="//example.org/x.css">', "x.css is not in the folder"),
+    ],
+)
+def test_links_that_lead_nowhere_are_told(tmp_path, html, told):
+    done = site(tmp_path, index=html)
+    assert done.returncode == 1
+    assert told in done.stderr
