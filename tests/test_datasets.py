@@ -80,6 +80,30 @@ class TestBanking77:
         with pytest.raises(ValueError, match="'train', 'test' or 'all', got"):
             load_banking77(subset=subset)
 
+    def test_categories_are_those_questions_numbered_anew(self):
+        wanted = ["pin_blocked", "change_pin"]
+        bunch = load_banking77(subset="test", categories=wanted)
+        assert bunch.target_names == ["change_pin", "pin_blocked"]
+        whole = load_banking77(subset="test")
+        names = [whole.target_names[number] for number in whole.target]
+        rows = [i for i, name in enumerate(names) if name in wanted]
+        assert bunch.data == [whole.data[i] for i in rows]
+        assert [bunch.target_names[number] for number in bunch.target] == [names[i] for i in rows]
+
+    def test_categories_as_frame(self):
+        pytest.importorskip("pandas")
+        frame = load_banking77(categories=["age_limit"], as_frame=True).frame
+        assert len(frame) == 110
+        assert set(frame["target"]) == {0}
+
+    @pytest.mark.parametrize(
+        ("categories", "error"),
+        [(["pin", "age_limit"], r"no intents: \['pin'\]"), ([], "at least one"), ("age", "list")],
+    )
+    def test_categories_that_are_none(self, categories, error):
+        with pytest.raises((TypeError, ValueError), match=error):
+            load_banking77(categories=categories)
+
     def test_two_calls_share_nothing(self):
         first = load_banking77(subset="test")
         first.data.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import lzma
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -15,7 +16,11 @@ _SPLITS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}
 
 
 def load_banking77(
-    *, subset: str = "train", return_X_y: bool = False, as_frame: bool = False
+    *,
+    subset: str = "train",
+    categories: Sequence[str] | None = None,
+    return_X_y: bool = False,
+    as_frame: bool = False,
 ) -> Any:
     """Load customers' questions to a bank, each with one of 77 intents.
 
@@ -32,6 +37,8 @@ def load_banking77(
     ----------
     subset : {"train", "test", "all"}, default="train"
         Which of the authors' two splits to load; "all" is train followed by test.
+    categories : sequence of str or None, default=None
+        Names of the intents whose questions to load. None: all 77.
     return_X_y : bool, default=False
         If True, return ``(data, target)`` instead of a `Bunch`.
     as_frame : bool, default=False
@@ -48,7 +55,7 @@ def load_banking77(
         target : ndarray of shape (n_samples,), or Series
             The intents, as positions in `target_names`.
         target_names : list of str
-            Names of the 77 intents, in the order of `sorted`.
+            Names of the intents, in the order of `sorted`.
         frame : DataFrame of shape (n_samples, 2) or None
             Columns ``text`` and ``target``; None unless ``as_frame=True``.
         DESCR : str
@@ -60,7 +67,9 @@ def load_banking77(
     Raises
     ------
     ValueError
-        If `subset` is none of the three.
+        If `subset` is none of the three, or one of `categories` is no intent.
+    TypeError
+        If `categories` is a single name.
     ImportError
         If ``as_frame=True`` and pandas is not installed.
 
@@ -90,12 +99,17 @@ def load_banking77(
     >>> texts, intents = load_banking77(subset="test", return_X_y=True)
     >>> len(texts), intents.shape
     (3080, (3080,))
+    >>> load_banking77(categories=["pin_blocked", "change_pin"]).target_names
+    ['change_pin', 'pin_blocked']
     """
     if subset not in _SPLITS:
         raise ValueError(f"subset must be 'train', 'test' or 'all', got {subset!r}.")
     rows = [row for split in _SPLITS[subset] for row in _read_split(split)]
     # Every intent is in both splits, so that its number does not depend on the subset.
     target_names = sorted({label for label, _ in rows})
+    if categories is not None:
+        target_names = _chosen(categories, target_names)
+        rows = [row for row in rows if row[0] in target_names]
     positions = {name: position for position, name in enumerate(target_names)}
     data: Any = [text for _, text in rows]
     target: Any = np.array([positions[label] for label, _ in rows])
@@ -112,6 +126,16 @@ def load_banking77(
         target_names=target_names,
         DESCR=_read_bytes("README.md").decode("utf-8"),
     )
+
+
+def _chosen(categories: Sequence[str], intents: list[str]) -> list[str]:
+    if isinstance(categories, str):
+        raise TypeError(f"categories must be a list of intents, got the str {categories!r}.")
+    if unknown := [name for name in categories if name not in intents]:
+        raise ValueError(f"These categories are no intents: {unknown}.")
+    if not len(categories):
+        raise ValueError("categories must hold at least one intent.")
+    return sorted(set(categories))
 
 
 def _read_bytes(name: str) -> bytes:
