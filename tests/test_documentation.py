@@ -12,15 +12,41 @@ from pathlib import Path
 
 import pytest
 
-from sk_ulmfit import ULMFiTLanguageModel, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
 from tests.helpers import banking
 
 ROOT = Path(__file__).parent.parent
 
 
+GUIDE = sorted(f"docs/guide/{page.name}" for page in (ROOT / "docs" / "guide").glob("*.md"))
+
+
 def code_of(page: str) -> list[str]:
     """Blocks of Python on a page."""
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+def run_page(page: str, names: dict) -> int:
+    """Run a page's code from top to bottom in one namespace, and check what it shows.
+
+    Blocks of "python" are run. Those of "pycon" are sessions, whose output has to be as shown
+    (``...`` stands for anything). Returns how many blocks there were.
+    """
+    text = (ROOT / page).read_text()
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    blocks = list(re.finditer(r"^```(python|pycon)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    for block in blocks:
+        kind, code = block.groups()
+        line = text[: block.start(2)].count("\n")
+        if kind == "python":
+            exec(compile("\n" * line + code, page, "exec"), names)
+        else:
+            session = doctest.DocTestParser().get_doctest(code, names, page, page, line)
+            session.globs = names  # what a session defines, the next block sees
+            said: list[str] = []
+            failed, _ = runner.run(session, out=said.append, clear_globs=False)
+            assert failed == 0, "".join(said)
+    return len(blocks)
 
 
 @pytest.fixture
@@ -46,6 +72,27 @@ def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
     search.set_params(estimator__clf__max_epochs=1).fit(texts, labels)
     for estimator in (names["pipe"], names["clf"], names["vec"], names["tuned"], search):
         assert set(estimator.predict(texts)) <= set(labels)
+
+
+@pytest.mark.parametrize("page", GUIDE)
+def test_code_of_the_guide_runs(page, tmp_path, monkeypatch, offline):
+    monkeypatch.chdir(tmp_path)
+    # Where a page does not say how often to pass over the texts, a few times are enough here.
+    monkeypatch.setitem(ULMFiTLanguageModel.__init__.__kwdefaults__, "max_epochs", 1)
+    monkeypatch.setitem(ULMFiTClassifier.__init__.__kwdefaults__, "max_epochs", 3)
+    texts, labels = banking(3, 24)
+    names = {"__name__": "__main__"}
+    names |= {"texts": texts[:60], "labels": labels[:60]}
+    names |= {"test_texts": texts[60:], "test_labels": labels[60:]}
+    n_blocks = run_page(page, names)
+    assert n_blocks >= 3 or page.endswith("index.md")
+
+
+def test_a_page_that_shows_what_is_not_so_fails(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("Text.\n\n```python\na = 1\n```\n\n```pycon\n>>> a + 1\n3\n```\n")
+    with pytest.raises(AssertionError, match="Expected:\\s+3\\s+Got:\\s+2"):
+        run_page(str(page), {})
 
 
 def test_code_about_pretraining_runs(tmp_path, monkeypatch, offline):
