@@ -36,7 +36,8 @@ templates_path = ["_templates"]
 
 # --- What is written ---------------------------------------------------------------------------
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+smartquotes = False  # or "gradual" would not be what one types
 myst_heading_anchors = 4
 default_role = "name"  # see _extensions/public_names.py
 copybutton_exclude = ".linenos, .gp, .go"
@@ -46,6 +47,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say it in words
 autodoc_member_order = "bysource"
+maximum_signature_line_length = 88
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_validation_checks: set[str] = set()  # tools/check_docstrings.py has its own
 

@@ -91,7 +91,7 @@ def test_code_of_the_guide_runs(page, tmp_path, monkeypatch, offline):
 def test_a_page_that_shows_what_is_not_so_fails(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("Text.\n\n```python\na = 1\n```\n\n```pycon\n>>> a + 1\n3\n```\n")
-    with pytest.raises(AssertionError, match="Expected:\\s+3\\s+Got:\\s+2"):
+    with pytest.raises(AssertionError, match=r"Expected:\s+3\s+Got:\s+2"):
         run_page(str(page), {})
 
 
