@@ -37,6 +37,7 @@ templates_path = ["_templates"]
 # --- What is written ---------------------------------------------------------------------------
 
 myst_enable_extensions = ["colon_fence", "deflist"]
+highlight_language = "none"  # of blocks that name no language
 smartquotes = False  # or "gradual" would not be what one types
 myst_heading_anchors = 4
 default_role = "name"  # see _extensions/public_names.py

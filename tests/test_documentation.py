@@ -140,6 +140,28 @@ def test_results_page_is_in_step_with_its_files():
     assert done.returncode == 0, done.stderr
 
 
+def test_api_reference_lists_every_public_name():
+    page = (ROOT / "docs" / "api" / "index.rst").read_text()
+    listed = {f"sk_ulmfit.{name}" for name in re.findall(r"^   ([a-zA-Z_.]+)$", page, re.MULTILINE)}
+    listed |= set(re.findall(r"^\.\. data:: (\S+)$", page, re.MULTILINE))
+    modules = sorted({name.rpartition(".")[0] for name in listed})
+    assert len(modules) > 8
+    for module in map(importlib.import_module, modules):
+        for name in module.__all__:
+            at_top = f"sk_ulmfit.{name}"
+            assert f"{module.__name__}.{name}" in listed or at_top in listed or name[0] == "_"
+    for name in listed:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_docstrings_are_checked_wherever_the_api_reference_looks():
+    page = (ROOT / "docs" / "api" / "index.rst").read_text()
+    checked = (ROOT / "tools" / "check_docstrings.py").read_text()
+    for module in set(re.findall(r"^   (\w+)\.\w+$", page, re.MULTILINE)):
+        assert f'"sk_ulmfit.{module}"' in checked
+
+
 def site(folder, **pages):
     """A built documentation of pages, named by keyword."""
     for name, html in pages.items():
