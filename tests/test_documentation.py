@@ -162,6 +162,13 @@ def test_docstrings_are_checked_wherever_the_api_reference_looks():
         assert f'"sk_ulmfit.{module}"' in checked
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_between_files_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert len(links) > 5 or page != "README.md"
+
+
 def site(folder, **pages):
     """A built documentation of pages, named by keyword."""
     for name, html in pages.items():
