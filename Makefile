@@ -6,6 +6,8 @@ VENV ?= .venv
 TORCH ?= auto
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# 0 builds the documentation without running its examples.
+GALLERY ?= 1
 
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -13,9 +15,11 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := $(VENV)/torch-constraint.txt
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+DOCS_STAMP := $(VENV)/.installed-docs
+DOCS_HTML := docs/_build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo demo-short test test-slow test-versions lint format wheel clean
+.PHONY: help venv setup demo demo-short test test-slow test-versions lint format docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +35,11 @@ $(RUN_STAMP): pyproject.toml sk_ulmfit/_version.py tools/install_torch.sh
 $(DEV_STAMP): $(RUN_STAMP)
 	@echo "Installing what tests and checks need into $(VENV)."
 	@$(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@
+
+$(DOCS_STAMP): $(DEV_STAMP)
+	@echo "Installing what the documentation needs into $(VENV)."
+	@$(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev,docs]'
 	@touch $@
 
 venv: $(DEV_STAMP) ## make the virtual environment for development
@@ -62,6 +71,12 @@ format: $(DEV_STAMP) ## rewrite the code in the project's style
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+docs: $(DOCS_STAMP) ## build the documentation in docs/_build/html (GALLERY=0 runs no examples)
+	rm -rf docs/_build docs/api/generated
+	$(PY) -m sphinx -b html --nitpicky --fail-on-warning --keep-going --quiet \
+		-d docs/_build/doctrees -D plot_gallery=$(GALLERY) docs $(DOCS_HTML)
+	$(PY) tools/check_links.py $(DOCS_HTML)
+
 wheel: $(DEV_STAMP) ## build the wheel in dist/ and check what is in it
 	rm -rf dist
 	$(PY) -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir dist .
@@ -69,4 +84,5 @@ wheel: $(DEV_STAMP) ## build the wheel in dist/ and check what is in it
 
 clean: ## remove the virtual environment, builds and caches
 	rm -rf $(VENV) .venv-lowest .venv-highest dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf docs/_build docs/api/generated docs/api/backreferences docs/auto_examples
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

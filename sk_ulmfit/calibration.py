@@ -91,7 +91,10 @@ def fit_temperature(
 def expected_calibration_error(
     y_true: Any, y_proba: Any, *, classes: Any = None, n_bins: int = 15
 ) -> float:
-    """Mean distance between how sure predictions are and how often they are right [1]_.
+    """Mean distance between how sure predictions are and how often they are right.
+
+    Predictions are put into bins by their probability; in each, the mean probability is compared
+    with the share of right ones [1]_.
 
     Parameters
     ----------

@@ -33,11 +33,11 @@ from .training.stages import classifier_stage
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
-    """Text classifier trained on top of a language model (stage 3 of ULMFiT [1]_).
+    """Text classifier trained on top of a language model (stage 3 of ULMFiT).
 
     The encoder of a language model is extended by concat pooling and two linear layers, and
     trained with discriminative learning rates, slanted triangular learning rates and gradual
-    unfreezing. Texts are read as a whole, however long they are.
+    unfreezing [1]_. Texts are read as a whole, however long they are.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ TRUSTED_TYPES = [
     "sk_ulmfit.text.words.WordTokenizer",
 ]
 
-__all__ = ["TRUSTED_TYPES", "load", "read_model", "write_model"]
+__all__ = ["TRUSTED_TYPES", "load"]
 
 
 def load(path: str | os.PathLike[str]) -> Any:

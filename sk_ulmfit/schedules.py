@@ -9,6 +9,15 @@ import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
 
+__all__ = [
+    "constant",
+    "cosine",
+    "discriminative_rates",
+    "one_cycle",
+    "slanted_triangular",
+    "trained_groups",
+]
+
 UNFREEZE_SCHEDULES = ("gradual", "full", "last", "chain-thaw")
 
 
@@ -46,19 +55,70 @@ def slanted_triangular(
 
 
 def one_cycle(step: int, n_steps: int, *, cut_frac: float = 0.25, lr_ratio: float = 32.0) -> float:
-    """Cosine rise for `cut_frac` of the steps, then cosine fall (Smith 2018)."""
+    """Cosine rise for `cut_frac` of the steps, then cosine fall (Smith 2018).
+
+    Parameters
+    ----------
+    step : int
+        Number of the optimizer step, from 0.
+    n_steps : int
+        Number of all steps.
+    cut_frac : float, default=0.25
+        Fraction of the steps in which the rate rises.
+    lr_ratio : float, default=32.0
+        How many times lower the lowest rate is than the highest.
+
+    Returns
+    -------
+    float
+        Between ``1 / lr_ratio`` and 1.
+    """
     cut = max(1, math.floor(n_steps * cut_frac))
     p = step / cut if step < cut else 1 - (step - cut) / max(1, n_steps - cut)
     return (1 + (1 - math.cos(math.pi * p)) / 2 * (lr_ratio - 1)) / lr_ratio
 
 
 def cosine(step: int, n_steps: int, *, cut_frac: float = 0.0, lr_ratio: float = 32.0) -> float:
-    """Cosine fall from the first step to the last (Loshchilov and Hutter 2017)."""
+    """Cosine fall from the first step to the last (Loshchilov and Hutter 2017).
+
+    Parameters
+    ----------
+    step : int
+        Number of the optimizer step, from 0.
+    n_steps : int
+        Number of all steps.
+    cut_frac : float, default=0.0
+        Ignored: the rate never rises.
+    lr_ratio : float, default=32.0
+        How many times lower the lowest rate is than the highest.
+
+    Returns
+    -------
+    float
+        Between ``1 / lr_ratio`` and 1.
+    """
     return (1 + (1 + math.cos(math.pi * step / n_steps)) / 2 * (lr_ratio - 1)) / lr_ratio
 
 
 def constant(step: int, n_steps: int, *, cut_frac: float = 0.0, lr_ratio: float = 1.0) -> float:
-    """Give the same rate at every step."""
+    """Give the same rate at every step.
+
+    Parameters
+    ----------
+    step : int
+        Number of the optimizer step, from 0.
+    n_steps : int
+        Number of all steps.
+    cut_frac : float, default=0.0
+        Ignored.
+    lr_ratio : float, default=1.0
+        Ignored.
+
+    Returns
+    -------
+    float
+        1.
+    """
     return 1.0
 
 
@@ -74,6 +134,19 @@ def discriminative_rates(lr: float, n_groups: int, decay: float = 2.6) -> list[f
     """Learning rates of layer groups, lowest layer first (paper section 3.2).
 
     The last layer learns at `lr` and every layer at ``1 / decay`` of the one above it.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate of the last group.
+    n_groups : int
+        Number of layer groups.
+    decay : float, default=2.6
+        What the rate is divided by from group to group.
+
+    Returns
+    -------
+    list of float
     """
     return [lr / decay ** (n_groups - 1 - group) for group in range(n_groups)]
 

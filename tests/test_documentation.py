@@ -12,15 +12,41 @@ from pathlib import Path
 
 import pytest
 
-from sk_ulmfit import ULMFiTLanguageModel, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
 from tests.helpers import banking
 
 ROOT = Path(__file__).parent.parent
 
 
+GUIDE = sorted(f"docs/guide/{page.name}" for page in (ROOT / "docs" / "guide").glob("[!i]*.md"))
+
+
 def code_of(page: str) -> list[str]:
     """Blocks of Python on a page."""
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
+def run_page(page: str, names: dict) -> int:
+    """Run a page's code from top to bottom in one namespace, and check what it shows.
+
+    Blocks of "python" are run. Those of "pycon" are sessions, whose output has to be as shown
+    (``...`` stands for anything). Returns how many blocks there were.
+    """
+    text = (ROOT / page).read_text()
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    blocks = list(re.finditer(r"^```(python|pycon)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    for block in blocks:
+        kind, code = block.groups()
+        line = text[: block.start(2)].count("\n")
+        if kind == "python":
+            exec(compile("\n" * line + code, page, "exec"), names)
+        else:
+            session = doctest.DocTestParser().get_doctest(code, names, page, page, line)
+            session.globs = names  # what a session defines, the next block sees
+            said: list[str] = []
+            failed, _ = runner.run(session, out=said.append, clear_globs=False)
+            assert failed == 0, "".join(said)
+    return len(blocks)
 
 
 @pytest.fixture
@@ -46,6 +72,26 @@ def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
     search.set_params(estimator__clf__max_epochs=1).fit(texts, labels)
     for estimator in (names["pipe"], names["clf"], names["vec"], names["tuned"], search):
         assert set(estimator.predict(texts)) <= set(labels)
+
+
+@pytest.mark.parametrize("page", ["docs/index.md", *GUIDE])
+def test_code_of_the_guide_runs(page, tmp_path, monkeypatch, offline):
+    monkeypatch.chdir(tmp_path)
+    # Where a page does not say how often to pass over the texts, a few times are enough here.
+    monkeypatch.setitem(ULMFiTLanguageModel.__init__.__kwdefaults__, "max_epochs", 1)
+    monkeypatch.setitem(ULMFiTClassifier.__init__.__kwdefaults__, "max_epochs", 3)
+    texts, labels = banking(3, 24)
+    names = {"__name__": "__main__"}
+    names |= {"texts": texts[:60], "labels": labels[:60]}
+    names |= {"test_texts": texts[60:], "test_labels": labels[60:]}
+    assert run_page(page, names) >= (1 if page == "docs/index.md" else 3)
+
+
+def test_a_page_that_shows_what_is_not_so_fails(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("Text.\n\n```python\na = 1\n```\n\n```pycon\n>>> a + 1\n3\n```\n")
+    with pytest.raises(AssertionError, match=r"Expected:\s+3\s+Got:\s+2"):
+        run_page(str(page), {})
 
 
 def test_code_about_pretraining_runs(tmp_path, monkeypatch, offline):
@@ -91,3 +137,66 @@ def test_results_page_is_in_step_with_its_files():
     command = [sys.executable, ROOT / "benchmarks" / "report.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_api_reference_lists_every_public_name():
+    page = (ROOT / "docs" / "api" / "index.rst").read_text()
+    listed = {f"sk_ulmfit.{name}" for name in re.findall(r"^   ([a-zA-Z_.]+)$", page, re.MULTILINE)}
+    listed |= set(re.findall(r"^\.\. data:: (\S+)$", page, re.MULTILINE))
+    modules = sorted({name.rpartition(".")[0] for name in listed})
+    assert len(modules) > 8
+    for module in map(importlib.import_module, modules):
+        for name in module.__all__:
+            at_top = f"sk_ulmfit.{name}"
+            assert f"{module.__name__}.{name}" in listed or at_top in listed or name[0] == "_"
+    for name in listed:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_docstrings_are_checked_wherever_the_api_reference_looks():
+    page = (ROOT / "docs" / "api" / "index.rst").read_text()
+    checked = (ROOT / "tools" / "check_docstrings.py").read_text()
+    for module in set(re.findall(r"^   (\w+)\.\w+$", page, re.MULTILINE)):
+        assert f'"sk_ulmfit.{module}"' in checked
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_between_files_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert len(links) > 5 or page != "README.md"
+
+
+def site(folder, **pages):
+    """A built documentation of pages, named by keyword."""
+    for name, html in pages.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    command = [sys.executable, ROOT / "tools" / "check_links.py", folder]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_links_that_lead_somewhere_pass(tmp_path):
+    (tmp_path / "figure.svg").write_text("<svg/>")
+    done = site(
+        tmp_path,
+        index='<a href="guide.html#first">x</a> <a href="https://example.org">y</a>',
+        guide='<h2 id="first">x</h2> <a href="#first">x</a> <img src="figure.svg">',
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("html", "told"),
+    [
+        ('<a href="nowhere.html">x</a>', "index.html:1: nowhere.html does not exist"),
+        ('\n<a href="#nowhere">x</a>', "index.html:2: #nowhere has no such anchor"),
+        ('<img src="figure.svg">', "figure.svg does not exist"),
+        ('<script src="https://example.org/x.js"></script>', "x.js is not in the folder"),
+        ('<link rel="stylesheet" href="//example.org/x.css">', "x.css is not in the folder"),
+    ],
+)
+def test_links_that_lead_nowhere_are_told(tmp_path, html, told):
+    done = site(tmp_path, index=html)
+    assert done.returncode == 1
+    assert told in done.stderr

@@ -16,8 +16,11 @@ MODULES = [
     "sk_ulmfit.callbacks",
     "sk_ulmfit.datasets",
     "sk_ulmfit.explanation",
+    "sk_ulmfit.persistence",
     "sk_ulmfit.plotting",
+    "sk_ulmfit.pretrained",
     "sk_ulmfit.range_test",
+    "sk_ulmfit.schedules",
 ]
 
 # Mistakes, not matters of taste: the codes are explained in numpydoc's manual, "Validation".

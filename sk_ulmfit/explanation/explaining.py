@@ -77,7 +77,7 @@ def explain(
 
     See Also
     --------
-    Explanation : What comes back.
+    sk_ulmfit.explanation.Explanation : What comes back.
 
     Notes
     -----

@@ -67,7 +67,7 @@ class Explanation:
 
     See Also
     --------
-    explain : Makes them.
+    sk_ulmfit.explain : Makes them.
     """
 
     text: str

@@ -37,6 +37,10 @@ def load_pretrained(
     directions : tuple of str or None, default=None
         Directions that are needed. None: all that a model has, of a shipped one forward.
 
+    Returns
+    -------
+    TrainedLanguageModel
+
     Raises
     ------
     ValueError
@@ -51,7 +55,17 @@ def load_pretrained(
 
 
 def directions_of(pretrained: Any) -> tuple[str, ...]:
-    """Tell the directions that a model has, of a shipped one those that are used by default."""
+    """Tell the directions that a model has, of a shipped one those that are used by default.
+
+    Parameters
+    ----------
+    pretrained : str, path, fitted ULMFiTLanguageModel or TrainedLanguageModel
+        See `load_pretrained`.
+
+    Returns
+    -------
+    tuple of {"forward", "backward"}
+    """
     if isinstance(pretrained, str) and pretrained in SHIPPED:
         return ("forward",)  # without reading it
     return load_pretrained(pretrained).directions

@@ -104,13 +104,35 @@ class TrainedLanguageModel:
         return self._fingerprint
 
     def module(self, direction: str, dropouts: Dropouts | None = None) -> LanguageModel:
-        """Build the network of one direction. Its weights are copies."""
+        """Build the network of one direction. Its weights are copies.
+
+        Parameters
+        ----------
+        direction : {"forward", "backward"}
+            One of `directions`.
+        dropouts : Dropouts or None, default=None
+            Dropout probabilities for a training; none if None.
+
+        Returns
+        -------
+        torch.nn.Module
+        """
         module = empty_module(LanguageModel, self.sizes, dropouts)
         load_arrays(module, self.weights[direction])
         return module
 
     def encoder_weights(self, direction: str) -> dict[str, np.ndarray]:
-        """Weights of the encoder alone, named as in `TextClassifier`."""
+        """Weights of the encoder alone, named as in `TextClassifier`.
+
+        Parameters
+        ----------
+        direction : {"forward", "backward"}
+            One of `directions`.
+
+        Returns
+        -------
+        dict of str to ndarray
+        """
         return {
             name: array
             for name, array in self.weights[direction].items()
@@ -118,7 +140,17 @@ class TrainedLanguageModel:
         }
 
     def token_weights(self, direction: str) -> torch.Tensor:
-        """How much every token counts in a mean weighted by rarity."""
+        """How much every token counts in a mean weighted by rarity.
+
+        Parameters
+        ----------
+        direction : {"forward", "backward"}
+            One of `directions`.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_vocabulary,)
+        """
         return rarity(torch.from_numpy(self.weights[direction]["bias"].copy()))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -141,7 +173,22 @@ class TrainedLanguageModel:
     def from_parts(
         cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> TrainedLanguageModel:
-        """Undo `to_parts`."""
+        """Undo `to_parts`.
+
+        Parameters
+        ----------
+        description : dict
+        arrays : dict of str to ndarray
+
+        Returns
+        -------
+        TrainedLanguageModel
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not of the sizes that are described.
+        """
         weights: dict[str, Weights] = {direction: {} for direction in description["directions"]}
         for key, array in arrays.items():
             direction, _, name = key.partition("/")
@@ -171,6 +218,15 @@ class TrainedLanguageModel:
 
         A token that is known keeps its embedding and its softmax bias; a new one begins with the
         means of all known.
+
+        Parameters
+        ----------
+        tokenizer : Tokenizer
+            Fitted.
+
+        Returns
+        -------
+        TrainedLanguageModel
         """
         if tokenizer.vocab == self.tokenizer.vocab:
             return self._replaced(tokenizer, self.weights)
@@ -203,11 +259,29 @@ class TrainedLanguageModel:
         return self.with_weights(weights)
 
     def with_weights(self, weights: dict[str, Weights]) -> TrainedLanguageModel:
-        """Make the same model with other weights."""
+        """Make the same model with other weights.
+
+        Parameters
+        ----------
+        weights : dict of str to dict of str to ndarray
+            For each direction a state dict.
+
+        Returns
+        -------
+        TrainedLanguageModel
+        """
         return self._replaced(self.tokenizer, weights)
 
     def with_directions(self, directions: tuple[str, ...]) -> TrainedLanguageModel:
         """Keep only some of the directions.
+
+        Parameters
+        ----------
+        directions : tuple of {"forward", "backward"}
+
+        Returns
+        -------
+        TrainedLanguageModel
 
         Raises
         ------
