@@ -23,7 +23,6 @@ from _tables import (
     paper_tables,
     peer_table,
     read_results,
-    speed_table,
     worth_table,
 )
 
@@ -46,7 +45,6 @@ def page(groups: Groups) -> str:
         "worth": worth_table(groups),
         "peer": peer_table(groups),
         "paper": paper_tables(),
-        "speed": speed_table(),
         "levers": levers_table(),
         "cards": "".join(cards),
     }
