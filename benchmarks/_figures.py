@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _tables import PAPER_SETS, SETS, Groups, paper_runs
+from _tables import PAPER_SETS, SETS, Groups, calibration_runs, paper_runs
 from paper import METHOD, ROWS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
@@ -63,14 +63,15 @@ def draw_low_shot(numbers: dict[str, Any], axes: Any) -> None:
         ax.minorticks_off()
         ax.set(title=SETS[name], xlabel="labelled texts", ylim=(0, None))
         ax.grid(alpha=0.3)
-    axes[0].set_ylabel("test error, %")
+    for ax in axes[::2]:
+        ax.set_ylabel("test error, %")
     handles = {}
     for ax in axes:
         lines, names = ax.get_legend_handles_labels()
         handles.update(zip(names, lines, strict=True))
     axes[0].figure.legend(
         handles.values(), handles,
-        loc="outside lower center", ncols=len(axes), frameon=False, fontsize="small",
+        loc="outside lower center", ncols=3, frameon=False, fontsize="small",
     )  # fmt: skip
 
 
@@ -116,10 +117,37 @@ def draw_ablation(numbers: dict[str, Any], axes: Any) -> None:
         ax.legend(fontsize="small")
 
 
+def calibration_numbers(groups: Groups) -> dict[str, Any]:
+    """Bins of the reliability diagrams, before and after temperature scaling."""
+    return {
+        f"{SETS[run['set']]}, {run['labels'] or 'all'} labels": {
+            side: run[side]["bins"] for side in ("before", "after")
+        }
+        for run in calibration_runs()
+    }
+
+
+def draw_calibration(numbers: dict[str, Any], axes: Any) -> None:
+    """How often predictions are right against how sure they are."""
+    for ax, (title, sides) in zip(axes, numbers.items(), strict=True):
+        ax.plot([0, 1], [0, 1], ":", color="black", lw=1, label="as sure as right")
+        for side, colour, marker in (("before", "#999999", "s"), ("after", "#D55E00", "o")):
+            sure, right, counts = np.array(sides[side]).T
+            ax.plot(sure, right, color=colour, lw=1.2, label=f"{side} scaling")
+            ax.scatter(sure, right, s=10 + 200 * counts / counts.sum(), color=colour, marker=marker)
+        ax.set(
+            title=title, xlabel="probability of the predicted class", xlim=(0, 1), ylim=(0, 1.03)
+        )
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize="small", loc="upper left")
+    axes[0].set_ylabel("share of right predictions")
+
+
 # What to draw, by whom, and how large a panel is.
 FIGURES: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[float, float]]] = {
-    "low-shot": (low_shot_numbers, draw_low_shot, (4.4, 4.6)),
+    "low-shot": (low_shot_numbers, draw_low_shot, (4.6, 3.6)),
     "ablations": (ablation_numbers, draw_ablation, (8.8, 5.0)),
+    "calibration": (calibration_numbers, draw_calibration, (4.4, 4.0)),
 }
 
 
@@ -132,8 +160,13 @@ def draw_figure(name: str, groups: Groups, folder: Path = FOLDER) -> None:
     numbers = numbers_of(groups)
     if not numbers:
         return
-    figure = Figure(figsize=(width * len(numbers), height), layout="constrained")
-    draw(numbers, figure.subplots(1, len(numbers), squeeze=False)[0])
+    n_columns = min(2, len(numbers))
+    n_rows = -(-len(numbers) // n_columns)
+    figure = Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
+    panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    for empty in panels[len(numbers) :]:
+        empty.remove()
+    draw(numbers, panels[: len(numbers)])
     folder.mkdir(exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": name}):
         described = {"Date": None, "Description": json.dumps(numbers)}

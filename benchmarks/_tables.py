@@ -153,6 +153,28 @@ def peer_table(groups: Groups) -> str:
     return "\n".join(rows)
 
 
+def calibration_runs() -> list[dict[str, Any]]:
+    """Runs of `calibration.py`."""
+    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("calibration-*.json"))]
+
+
+def calibration_table() -> str:
+    """Probabilities before and after temperature scaling."""
+    rows = [
+        "| data | labels | error % | temperature | calibration error: before, after | "
+        "log loss: before, after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in calibration_runs():
+        before, after = run["before"], run["after"]
+        rows.append(
+            f"| {SETS[run['set']]} | {run['labels'] or 'all'} | {run['error']:.1f} | "
+            f"{run['temperature']:.2f} | {before['ece']:.3f}, **{after['ece']:.3f}** | "
+            f"{before['log_loss']:.3f}, **{after['log_loss']:.3f}** |"
+        )
+    return "\n".join(rows)
+
+
 # Rows of `speed.py`: what they are called, and their unit.
 SPEED_ROWS = {
     "lm-train": ("language model, training", "tokens"),

@@ -37,8 +37,8 @@ class Config:
 
 
 CONFIGS = {
-    "small": Config(128, 384, 3, 8_000, steps=10),
-    "paper": Config(400, 1152, 3, 30_000, steps=4),
+    "small": Config(128, 384, 3, 8_000, steps=6),
+    "paper": Config(400, 1152, 3, 30_000, steps=3),
 }
 
 # Mean lengths of documents: like TREC-6 or SST-2, and like IMDb.

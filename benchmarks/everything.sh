@@ -17,6 +17,7 @@ jobs() {
     local imdb="--test-rows 2000 --lm-texts 10000 --lm-epochs 2"
     cat <<JOBS
 paper.py --set trec6 --labels 500 $five
+calibration.py --set banking77 sst2 --labels 1500
 compare.py --set trec6 --labels 100 200 500 $five --model tfidf fasttext minilm scratch en-small
 compare.py --set trec6 --labels 1000 2000 $three --model tfidf fasttext minilm scratch en-small
 compare.py --set trec6 --labels 100 200 500 $five --model en-small-semi

@@ -16,6 +16,7 @@ from _figures import FIGURES, draw_figure, in_step
 from _runs import RESULTS
 from _tables import (
     Groups,
+    calibration_table,
     card,
     full_table,
     levers_table,
@@ -23,6 +24,7 @@ from _tables import (
     paper_tables,
     peer_table,
     read_results,
+    speed_table,
     worth_table,
 )
 
@@ -45,6 +47,8 @@ def page(groups: Groups) -> str:
         "worth": worth_table(groups),
         "peer": peer_table(groups),
         "paper": paper_tables(),
+        "calibration": calibration_table(),
+        "speed": speed_table(),
         "levers": levers_table(),
         "cards": "".join(cards),
     }

@@ -133,6 +133,14 @@ def test_a_figure_says_which_numbers_it_shows(paper, tmp_path):
     assert not figures.in_step("low-shot", groups, tmp_path)
 
 
+def test_reliability_puts_predictions_into_bins_by_how_sure_they_are(paper):
+    calibration = importlib.import_module("calibration")
+    confidence = np.array([0.31, 0.39, 0.95, 1.0, 0.97])
+    right = np.array([False, True, True, True, False])
+    bins = calibration.reliability(confidence, right)
+    assert bins == [[0.35, 0.5, 2], [0.9733, 0.6667, 3]]
+
+
 def test_fastai_begins_with_our_weights(paper, tmp_path):
     peer = importlib.import_module("_peer")
     model = load_pretrained("en-small")
