@@ -49,6 +49,14 @@ def run_page(page: str, names: dict) -> int:
     return len(blocks)
 
 
+@pytest.fixture(autouse=True)
+def no_figure_left_open():
+    """Pages draw figures; other tests see to it that ours are unknown to pyplot."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 @pytest.fixture
 def offline(monkeypatch):
     """No connection to anywhere."""
