@@ -217,7 +217,7 @@ def speed_table() -> str:
             )
     machine = result["machine"]
     lines.append(
-        f"\nMedians of 5 rounds or more; {machine['threads']} CPU threads, "
+        f"\nMedians of 5 rounds; {machine['threads']} CPU threads, "
         f"{machine['gpu'] or 'no GPU'}, torch {result['versions']['torch']}."
     )
     return "\n".join(lines)
