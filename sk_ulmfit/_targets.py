@@ -163,7 +163,8 @@ def document_weights(
 
 def _scaled(weights: np.ndarray) -> np.ndarray:
     """Only ratios of weights count: those of 1e308 must not overflow when they are summed."""
-    return weights / (weights.max() or 1.0)
+    with np.errstate(over="ignore"):  # numpy 1 warns of numbers that are not in the array
+        return weights / (weights.max() or 1.0)
 
 
 def _weights_of_classes(targets: Targets, class_weight: Any) -> np.ndarray:

@@ -172,17 +172,17 @@ def pool_documents(
     -------
     Tensor of shape (batch, pooled size)
     """
-    ids = ids.t()
+    ids, ends = ids.t(), lengths.tolist()
+    recompute = torch.is_grad_enabled() and ends[0] > CHUNKS_KEPT_FOR_BACKWARD * bptt
+    if recompute:
+        bptt *= 2  # half as many chunks have something to keep
     if embedded is None:
         n_last = (len(ids) - 1) % bptt + 1
         ids = F.pad(ids, (0, 0, 0, rounded_up(n_last, bptt) - n_last))
     # All chunks at once: a slice for each would make the backward pass quadratic in the length.
     inputs = None if embedded is None else embedded.transpose(0, 1).split(bptt)
-    ends = lengths.tolist()
     masks = encoder.draw_masks(len(ends)) if encoder.training else None
     every_layer = pools_every_layer(pooling)
-    n_chunks = -(-ends[0] // bptt)
-    recompute = torch.is_grad_enabled() and n_chunks > CHUNKS_KEPT_FOR_BACKWARD
 
     state: EncoderState | None = None
     pools: Pools | None = None
