@@ -17,6 +17,8 @@ from paper import METHOD, ROWS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
 
+N_COLUMNS = 2  # panels side by side
+
 # Colours that are told apart by the colour-blind too (Okabe and Ito).
 STYLES = {
     "tfidf": ("TF-IDF + LogisticRegression", "#999999", "--", "s"),
@@ -63,7 +65,7 @@ def draw_low_shot(numbers: dict[str, Any], axes: Any) -> None:
         ax.minorticks_off()
         ax.set(title=SETS[name], xlabel="labelled texts", ylim=(0, None))
         ax.grid(alpha=0.3)
-    for ax in axes[::2]:
+    for ax in axes[::N_COLUMNS]:
         ax.set_ylabel("test error, %")
     handles = {}
     for ax in axes:
@@ -140,7 +142,8 @@ def draw_calibration(numbers: dict[str, Any], axes: Any) -> None:
         )
         ax.grid(alpha=0.3)
         ax.legend(fontsize="small", loc="upper left")
-    axes[0].set_ylabel("share of right predictions")
+    for ax in axes[::N_COLUMNS]:
+        ax.set_ylabel("share of right predictions")
 
 
 # What to draw, by whom, and how large a panel is.
@@ -160,7 +163,7 @@ def draw_figure(name: str, groups: Groups, folder: Path = FOLDER) -> None:
     numbers = numbers_of(groups)
     if not numbers:
         return
-    n_columns = min(2, len(numbers))
+    n_columns = min(N_COLUMNS, len(numbers))
     n_rows = -(-len(numbers) // n_columns)
     figure = Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
     panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)

@@ -216,8 +216,9 @@ def speed_table() -> str:
                 f"({run['memory_ratio']:.2f}) |"
             )
     machine = result["machine"]
+    n_rounds = min(len(run["ours"]["rates"]) for run in result["rows"].values())
     lines.append(
-        f"\nMedians of 5 rounds; {machine['threads']} CPU threads, "
+        f"\nMedians of {n_rounds} rounds; {machine['threads']} CPU threads, "
         f"{machine['gpu'] or 'no GPU'}, torch {result['versions']['torch']}."
     )
     return "\n".join(lines)

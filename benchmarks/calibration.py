@@ -1,6 +1,6 @@
 """Measure what `calibrate=True` does to the probabilities of a classifier.
 
-    python benchmarks/calibration.py --data DIR --set banking77 sst2 --labels 2000
+    python benchmarks/calibration.py --data DIR --set banking77 sst2 --labels 1500
 
 One classifier is trained; its test probabilities are compared with the labels as they are after
 temperature scaling, and as they would be without. A JSON file a run goes to benchmarks/results/,

@@ -201,11 +201,10 @@ class TrainedLanguageModel:
             n_layers=description["n_layers"],
             weights=weights,
         )
-        sizes = {name: getattr(model, name) for name in ("emb_size", "hidden_size", "n_layers")}
-        for name, size in sizes.items():
-            # Every layer has weights: more of them than arrays would be built for nothing.
-            most = len(arrays) if name == "n_layers" else 1 << 31
-            if not isinstance(size, int) or not 1 <= size <= most:
+        # Every layer has weights: more of them than arrays would be built for nothing.
+        limits = {"emb_size": LARGEST, "hidden_size": LARGEST, "n_layers": len(arrays)}
+        for name, largest in limits.items():
+            if not is_size(size := description[name], largest):
                 raise ValueError(f"{name} cannot be {size!r:.80}.")
         with torch.device("meta"):
             expected = LanguageModel(model.sizes).state_dict()
@@ -320,6 +319,15 @@ def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
         with torch.device("meta"):
             module = factory(*args, **kwargs)
         return module.float().to_empty(device="cpu")
+
+
+# No layer of a saved model is wider.
+LARGEST = 1 << 31
+
+
+def is_size(size: Any, largest: int = LARGEST) -> bool:
+    """Tell whether `size`, read from a file, can be one of a network."""
+    return isinstance(size, int) and 1 <= size <= largest
 
 
 def check_shapes(arrays: dict[str, np.ndarray], expected: dict[str, torch.Tensor]) -> None:

@@ -14,6 +14,7 @@ from .trained import (
     Weights,
     check_shapes,
     empty_module,
+    is_size,
     load_arrays,
     to_arrays,
 )
@@ -128,7 +129,7 @@ class TrainedClassifier:
             weights,
             description.get("temperature", 1.0),  # the first models had none
         )
-        if not all(isinstance(size, int) and 1 <= size <= 1 << 31 for size in model.head_sizes):
+        if not all(map(is_size, model.head_sizes)):
             raise ValueError(f"head_sizes cannot be {model.head_sizes!r:.80}.")
         if not 0 < model.temperature < np.inf:
             raise ValueError(f"The temperature cannot be {model.temperature!r:.80}.")
