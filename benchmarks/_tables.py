@@ -224,6 +224,32 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
+def profile_table() -> str:
+    """Where the time of the rows goes, for ours and fastai."""
+    parts = {
+        "lstm": "LSTM",
+        "products": "other matrix products",
+        "operators": "other operators of torch",
+        "outside": "outside of torch",
+    }
+    lines = [
+        f"| what | sizes | {' | '.join(parts.values())} |",
+        "|---|---|" + "---|" * len(parts),
+    ]
+    result = json.loads((RESULTS / "speed-cpu.json").read_text())
+    for row, (described, _) in SPEED_ROWS.items():
+        for config, sizes in SPEED_SIZES.items():
+            profile = result["rows"].get(f"{row} {config}", {}).get("profile")
+            if profile:
+                shares = [
+                    ", ".join(f"{100 * profile[side][part]:.0f}" for side in ("ours", "fastai"))
+                    for part in parts
+                ]
+                lines.append(f"| {described} | {sizes} | {' | '.join(shares)} |")
+    lines.append("\nPercent of a round's time: ours, fastai.")
+    return "\n".join(lines)
+
+
 def levers_table() -> str:
     """What each choice of pretraining led to."""
     rows = [

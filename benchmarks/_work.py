@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -84,14 +85,44 @@ Row = Callable[[Config], Callable[[], tuple[float, float]]]
 def take_turns(rows: dict[str, Row]) -> None:
     """Prepare the row and configuration of the command line; do a round for every line of stdin.
 
-    A third argument is a file that the row reads (see `job`).
+    A third argument is a file that the row reads (see `job`). The line "profile" asks where the
+    time of a round goes.
     """
     do_round = rows[sys.argv[1]](CONFIGS[sys.argv[2]])
     print("ready", flush=True)
-    for _ in sys.stdin:
-        units, seconds = do_round()
-        answer = {"units": units, "seconds": seconds, "peak_bytes": peak_bytes()}
+    for line in sys.stdin:
+        if line.strip() == "profile":
+            answer = profile(do_round)
+        else:
+            units, seconds = do_round()
+            answer = {"units": units, "seconds": seconds, "peak_bytes": peak_bytes()}
         print(json.dumps(answer), flush=True)
+
+
+# Where a round's time goes, by the beginnings of the names of torch's operators.
+PARTS = {
+    "lstm": ("aten::mkldnn_rnn_layer",),
+    "products": ("aten::addmm", "aten::mm", "aten::bmm", "aten::mkldnn_linear"),
+}
+
+
+def profile(do_round: Callable[[], tuple[float, float]]) -> dict[str, float]:
+    """Shares of a round's time in the parts, in torch's other operators, and outside of torch."""
+    import torch  # not for those who only read the sizes
+
+    activity = [torch.profiler.ProfilerActivity.CPU]
+    start = time.perf_counter()
+    with torch.profiler.profile(activities=activity) as profiler:
+        do_round()
+        seconds = time.perf_counter() - start
+    shares = dict.fromkeys([*PARTS, "operators"], 0.0)
+    for operator in profiler.key_averages():
+        if operator.key.startswith(("aten::", "autograd::")):
+            names = (part for part, begins in PARTS.items() if operator.key.startswith(begins))
+            share = operator.self_cpu_time_total / 1e6 / seconds
+            shares[next(names, "operators")] += share
+    shares["outside"] = 1.0 - sum(shares.values())
+    return {part: round(share, 3) for part, share in shares.items()}
 
 
 def job() -> dict[str, Any]:

@@ -3,7 +3,7 @@
     python benchmarks/compare.py --data DIR --set trec6 --model ulmfit --seed 0
     python benchmarks/compare.py --data DIR --set sst2 --model tfidf en-small --labels 100 500
     python benchmarks/compare.py --data DIR --set imdb --model en-small-semi --labels 100 \
-        --lm-texts 20000 --lm-epochs 2 --test-rows 2000
+        --lm-epochs 1 --lm-amp --lm-checkpoints DIR --test-rows 2000
     python benchmarks/compare.py --data DIR --set trec6 --model fastai --peer FASTAI/bin/python
 
 The models "fasttext" and "minilm" need the extra `bench`, "fastai" an interpreter that has it.
@@ -81,22 +81,35 @@ MODELS = {
 
 @cache
 def fine_tuned(
-    data: Path, name: str, n_texts: int | None, epochs: int | None
+    data: Path,
+    name: str,
+    n_texts: int | None,
+    epochs: int | None,
+    amp: bool,
+    checkpoints: Path | None,
 ) -> tuple[ULMFiTLanguageModel, dict[str, Any]]:
-    """en-small fine-tuned on texts without labels: of the training set, and "unsup" if there is."""
+    """en-small fine-tuned on texts without labels: of the training set, and "unsup" if there is.
+
+    How long it took is told only if no checkpoint can have shortened it.
+    """
     texts, _ = read_split(data, name, "train")
     if (data / name / "unsup.csv.xz").exists():
         texts = texts + read_split(data, name, "unsup")[0]
     if n_texts is not None:
         rows = np.random.default_rng(0).permutation(len(texts))[:n_texts]
         texts = [texts[i] for i in np.sort(rows)]
-    lm = ULMFiTLanguageModel(random_state=0, verbose=1)
+    lm = ULMFiTLanguageModel(random_state=0, verbose=1, amp=amp)
     if epochs is not None:
         lm.set_params(max_epochs=epochs)
+    if checkpoints is not None:
+        lm.set_params(checkpoint_dir=str(checkpoints))
     start = time.perf_counter()
     lm.fit(texts)
-    seconds = round(time.perf_counter() - start, 1)
-    return lm, {"n_lm_texts": len(texts), "lm_seconds": seconds}
+    tuning: dict[str, Any] = {"n_lm_texts": len(texts)}
+    if checkpoints is None:
+        tuning["lm_seconds"] = round(time.perf_counter() - start, 1)
+    # Nothing of this machine belongs into the parameters that are written down.
+    return lm.set_params(checkpoint_dir=None), tuning
 
 
 def run(
@@ -112,7 +125,14 @@ def run(
     if model == "fastai":
         return {**described, **measure_fastai(options.peer, train, test, seed)}
     if model == "en-small-semi":
-        lm, tuning = fine_tuned(options.data, name, options.lm_texts, options.lm_epochs)
+        lm, tuning = fine_tuned(
+            options.data,
+            name,
+            options.lm_texts,
+            options.lm_epochs,
+            options.lm_amp,
+            options.lm_checkpoints,
+        )
         clf = ULMFiTClassifier(FrozenEstimator(lm), random_state=seed, verbose=1)
         return {**described, **tuning, **measure(clf, train, test)}
     return {**described, **measure(MODELS[model](seed), train, test, perplexity=n_labels is None)}
@@ -132,6 +152,10 @@ def main() -> None:
     parser.add_argument("--test-rows", type=int, help="read so many test texts only")
     parser.add_argument("--lm-texts", type=int, help="texts that en-small-semi is fine-tuned on")
     parser.add_argument("--lm-epochs", type=int, help="for so many epochs, not the default")
+    parser.add_argument("--lm-amp", action="store_true", help="in bfloat16 where it is safe")
+    parser.add_argument(
+        "--lm-checkpoints", type=Path, help="folder in which this fine-tuning is kept and goes on"
+    )
     parser.add_argument("--peer", help="interpreter of a virtual environment that has fastai")
     options = parser.parse_args()
     if "fastai" in options.model and options.peer is None:

@@ -23,6 +23,7 @@ from _tables import (
     low_shot_table,
     paper_tables,
     peer_table,
+    profile_table,
     read_results,
     speed_table,
     worth_table,
@@ -49,6 +50,7 @@ def page(groups: Groups) -> str:
         "paper": paper_tables(),
         "calibration": calibration_table(),
         "speed": speed_table(),
+        "profile": profile_table(),
         "levers": levers_table(),
         "cards": "".join(cards),
     }

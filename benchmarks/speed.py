@@ -13,6 +13,9 @@ The row "pipeline" fine-tunes en-small on 200 questions of TREC-6 and predicts 5
 and batch sizes of the package's defaults; it needs the folder of the data sets:
 
     python benchmarks/speed.py --json FILE --peer FASTAI/bin/python --data DATA --rows pipeline
+
+Where the time goes is asked apart, as profiling slows a program down: `--profile` adds it to the
+rows that are in FILE.
 """
 
 from __future__ import annotations
@@ -76,14 +79,26 @@ class Side:
 
     def do_round(self) -> None:
         """Do one, and keep what came out."""
-        self.process.stdin.write("\n")
+        self.rounds.append(self._ask(""))
+
+    def profile(self) -> dict[str, float]:
+        """Tell where the time of a round goes."""
+        return self._ask("profile")
+
+    def _ask(self, request: str) -> dict[str, float]:
+        self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
-        self.rounds.append(json.loads(self._line("A round")))
+        answer: dict[str, float] = json.loads(self._line("A round"))
+        return answer
+
+    def end(self) -> None:
+        """Let the process end."""
+        self.process.stdin.close()
+        self.process.wait()
 
     def summary(self) -> dict[str, Any]:
         """Rates of the rounds after the first, which warms up, and the peak of memory."""
-        self.process.stdin.close()
-        self.process.wait()
+        self.end()
         rates = [one["units"] / one["seconds"] for one in self.rounds[1:]]
         return {
             "rate": round(float(np.median(rates)), 2),
@@ -103,12 +118,28 @@ def gemm_rate() -> float:
     return 2 * 2048 * 2048 * 1024 / best
 
 
-def compare(*arguments: str, peer: str | None, n_rounds: int) -> dict[str, Any]:
-    """Let both sides do a row, of a configuration, in turn."""
-    row, name = arguments[:2]
+def both_sides(*arguments: str, peer: str | None) -> dict[str, Side]:
+    """Start the processes that do a row, of a configuration."""
     sides = {"ours": Side(sys.executable, "_speed_ours.py", *arguments)}
     if peer:
         sides["fastai"] = Side(peer, "_speed_fastai.py", *arguments)
+    return sides
+
+
+def profiles(*arguments: str, peer: str | None) -> dict[str, dict[str, float]]:
+    """Where the time of both sides goes, after a round that warms up."""
+    result = {}
+    for name, side in both_sides(*arguments, peer=peer).items():
+        side.do_round()
+        result[name] = side.profile()
+        side.end()
+    return result
+
+
+def compare(*arguments: str, peer: str | None, n_rounds: int) -> dict[str, Any]:
+    """Let both sides do a row, of a configuration, in turn."""
+    row, name = arguments[:2]
+    sides = both_sides(*arguments, peer=peer)
     gemm = []
     for _ in range(n_rounds + 1):
         for side in sides.values():
@@ -152,12 +183,22 @@ def main() -> None:
     synthetic = [row for row, work in WORK.items() if work]
     parser.add_argument("--rows", nargs="+", choices=list(WORK), default=synthetic)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--profile", action="store_true", help="tell where the time goes")
     options = parser.parse_args()
     if "pipeline" in options.rows and options.data is None:
         parser.error("The row 'pipeline' needs --data, the folder of the data sets.")
     results: dict[str, Any] = {"rows": {}}
     if options.json.exists():
         results = json.loads(options.json.read_text())
+    if options.profile:
+        for key, result in results["rows"].items():
+            row, name = key.split()
+            if WORK[row] is None or "profile" in result:
+                continue
+            result["profile"] = profiles(row, name, peer=options.peer)
+            options.json.write_text(json.dumps(results, indent=1) + "\n")
+            print(f"{key}: {result['profile']}", flush=True)
+        return
     results |= environment()
     for name in options.config:
         for row in options.rows:

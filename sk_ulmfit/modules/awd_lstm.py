@@ -99,6 +99,8 @@ class AWDLSTM(nn.Module):
         # Which part of a batch's rows this network sees, as (number, of how many), where several
         # processes train: masks are drawn for all rows and cut to these.
         self.share = (0, 1)
+        # Whether lookups in the embedding give sparse gradients; whoever trains sets it.
+        self.sparse_gradients = False
         self.embedding = nn.Parameter(torch.empty(sizes.vocab_size, sizes.emb_size))
         # (torch's own annotation of a ModuleList does not tell what is in it)
         self.layers: Sequence[LSTMLayer] = nn.ModuleList(  # type: ignore[assignment]
@@ -188,7 +190,9 @@ class AWDLSTM(nn.Module):
             masks = None
         elif masks is None:
             masks = self.draw_masks(n_rows)
-        x = F.embedding(ids, self.embedding) if embedded is None else embedded
+        x = embedded
+        if x is None:
+            x = F.embedding(ids, self.embedding, sparse=self.sparse_gradients)
         if masks is not None:
             if masks.words is not None:
                 x = x * F.embedding(ids, masks.words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from .batching import BPTTBatches, LabelledDocuments, LengthBatches, TextStream
 from .checkpoints import Checkpoints
 from .devices import seeded_generator
 from .distributed import own_share
+from .gradients import gradients_of_rows
 from .losses import ClassificationLoss, LanguageModelLoss
 from .nets import ClassifierNet, LanguageModelNet, ULMFiTNet
 from .progress import ProgressBar
@@ -90,6 +92,8 @@ def train_language_model(
     n_samples = options.softmax_samples
     if n_samples == "auto":
         n_samples = _SAMPLES if module.encoder.sizes.vocab_size > _LARGE_VOCABULARY else None
+    # (the processes that share a training sum up dense gradients)
+    by_rows = options.device.type == "cpu" and share.count == 1
     n_layers = len(module.encoder.layers)
     # The embedding is the softmax too, so it is the top of a language model.
     groups = [f"*encoder.layers.{layer}.*" for layer in range(n_layers)]
@@ -101,6 +105,7 @@ def train_language_model(
         criterion__regularisation=regularisation,
         criterion__n_samples=n_samples,
         criterion__generator=module.encoder.generator,
+        criterion__sparse_gradients=by_rows,
         optimizer__param_groups=[(pattern, {}) for pattern in groups],
         iterator_train=BPTTBatches,
         iterator_train__bptt=options.bptt,
@@ -109,7 +114,8 @@ def train_language_model(
         iterator_valid__bptt=options.bptt,
         **common,
     )
-    return _run(net, train)
+    with gradients_of_rows(module.encoder) if by_rows else nullcontext():
+        return _run(net, train)
 
 
 def train_classifier(

@@ -29,6 +29,8 @@ class LanguageModelLoss(nn.Module):
         Train with a sampled softmax of that many draws; None: with the whole one.
     generator : torch.Generator or None
         Draws the samples.
+    sparse_gradients : bool
+        Let the sampled softmax give sparse gradients (see `gradients_of_rows`).
 
     Attributes
     ----------
@@ -47,12 +49,14 @@ class LanguageModelLoss(nn.Module):
         regularisation: float = 1.0,
         n_samples: int | None = None,
         generator: torch.Generator | None = None,
+        sparse_gradients: bool = False,
     ):
         super().__init__()
         self.ar_alpha = ar_alpha * regularisation
         self.tar_beta = tar_beta * regularisation
         self.n_samples = n_samples
         self.generator = generator
+        self.sparse_gradients = sparse_gradients
 
     def forward(self, output: LanguageModelOutput, targets: Tensor) -> Tensor:
         """Mean loss over `targets` of shape (time, batch)."""
@@ -61,7 +65,9 @@ class LanguageModelLoss(nn.Module):
         if self.n_samples is None:
             loss = next_token_loss(output, targets)
         else:
-            loss = sampled_next_token_loss(output, targets, self.n_samples, self.generator)
+            loss = sampled_next_token_loss(
+                output, targets, self.n_samples, self.generator, self.sparse_gradients
+            )
         self.last_nll = loss.detach()
         if self.ar_alpha:
             loss = loss + self.ar_alpha * full_precision(output.dropped).square().mean()
@@ -90,6 +96,7 @@ def sampled_next_token_loss(
     targets: Tensor,
     n_samples: int,
     generator: torch.Generator | None = None,
+    sparse_gradients: bool = False,
 ) -> Tensor:
     """Cross entropy against words that are drawn once for the whole batch.
 
@@ -119,7 +126,10 @@ def sampled_next_token_loss(
     # Matrices of a few different sizes only: oneDNN compiles and keeps code for every one.
     filling = -len(drawn) % _ROWS
     rows = F.pad(drawn, (0, filling))
-    scores = F.linear(hidden, weight[rows], bias[rows])
+    # One lookup for the words drawn and the targets: each makes a gradient of its own.
+    looked_up = F.embedding(torch.cat([rows, targets]), weight, sparse=sparse_gradients)
+    drawn_weight, target_weight = looked_up.split([len(rows), len(targets)])
+    scores = F.linear(hidden, drawn_weight, bias[rows])
     scores = full_precision(scores) - F.pad(log_expected(drawn), (0, filling), value=torch.inf)
     # A target that was drawn too is counted once.
     column = torch.full((len(weight),), -1, device=weight.device)
@@ -127,7 +137,7 @@ def sampled_next_token_loss(
     column = column[targets]
     twice = (column >= 0).nonzero().squeeze(1)
     scores[twice, column[twice]] = -torch.inf
-    wanted = (full_precision(hidden) * weight[targets]).sum(1) + bias[targets]
+    wanted = (full_precision(hidden) * target_weight).sum(1) + bias[targets]
     wanted = wanted - log_expected(targets)
     others = scores.logsumexp(1)
     return (torch.logaddexp(wanted, others) - wanted).mean()

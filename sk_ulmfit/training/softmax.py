@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 # Rows of logits that are there at once. A GPU wants larger products, and has room for them.
-_ROWS, _ROWS_ON_GPU = 256, 2048
+_ROWS, _ROWS_ON_GPU = 512, 2048
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
@@ -58,35 +58,42 @@ class _LinearCrossEntropy(torch.autograd.Function):
         dtype: torch.dtype,
         wanted: bool,
     ) -> Tensor:
-        n = len(hidden)
+        n, n_words = len(hidden), len(weight)
         x, w = hidden.to(dtype), weight.to(dtype)
         if wanted:
             d_hidden = torch.empty_like(x)
             d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         total = bias.new_zeros(())
-        n_rows = _ROWS if hidden.device.type == "cpu" else _ROWS_ON_GPU
+        n_rows = min(n, _ROWS if hidden.device.type == "cpu" else _ROWS_ON_GPU)
+        # The same memory for all chunks: new pages for each would take as long as its product.
+        products = x.new_empty(n_rows, n_words)
+        scores = products if dtype == bias.dtype else bias.new_empty(n_rows, n_words)
         for start in range(0, n, n_rows):
             rows = slice(start, start + n_rows)
-            logits = (x[rows] @ w.t()).to(bias.dtype).add_(bias)
             at_target = targets[rows].unsqueeze(1)
-            score = logits.gather(1, at_target)
-            highest = logits.amax(dim=1, keepdim=True)
-            scaled = logits.sub_(highest).exp_()
-            norm = scaled.sum(dim=1, keepdim=True)
-            total += (norm.log() + highest - score).sum()
+            product, logits = products[: len(at_target)], scores[: len(at_target)]
+            # Every pass over the logits counts: where embeddings are narrow they take as long as
+            # the products. So the 1/n of the mean waits for the sums.
+            if dtype == bias.dtype:
+                torch.addmm(bias, x[rows], w.t(), out=logits)
+            else:
+                torch.add(torch.mm(x[rows], w.t(), out=product), bias, out=logits)
+            torch.log_softmax(logits, dim=1, out=logits)
+            total -= logits.gather(1, at_target).sum()
             if wanted:
                 # d loss / d logits = (softmax - 1 at the target) / n
-                d_logits = scaled.mul_(1 / (n * norm))
-                d_logits.scatter_add_(1, at_target, torch.full_like(score, -1 / n))
+                d_logits = logits.exp_()
+                d_logits.scatter_add_(1, at_target, d_logits.new_full(at_target.shape, -1))
                 d_bias += d_logits.sum(dim=0)
-                d_logits = d_logits.to(dtype)
+                d_logits = product.copy_(d_logits)
                 torch.mm(d_logits, w, out=d_hidden[rows])
                 if dtype == weight.dtype:
                     d_weight.addmm_(d_logits.t(), x[rows])
                 else:
                     d_weight += d_logits.t() @ x[rows]
         if wanted:
-            ctx.save_for_backward(d_hidden.to(hidden.dtype), d_weight, d_bias)
+            grads = (d_hidden.to(hidden.dtype), d_weight, d_bias)
+            ctx.save_for_backward(*(grad.div_(n) for grad in grads))
         return total / n
 
     @staticmethod
