@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,14 @@ SPEED_ROWS = {
 SPEED_SIZES = {"small": "128/384/3", "paper": "400/1152/3"}
 
 
+def speed_runs(result: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """What was measured, in the table's order: row, what it is called, sizes, and its numbers."""
+    for row, (described, _) in SPEED_ROWS.items():
+        for config, sizes in SPEED_SIZES.items():
+            if (run := result["rows"].get(f"{row} {config}")) is not None:
+                yield row, described, sizes, run
+
+
 def speed_table() -> str:
     """Rates of ours and fastai's, row by row."""
     lines = [
@@ -199,22 +208,18 @@ def speed_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     result = json.loads((RESULTS / "speed-cpu.json").read_text())
-    for row, (described, unit) in SPEED_ROWS.items():
-        for config, sizes in SPEED_SIZES.items():
-            run = result["rows"].get(f"{row} {config}")
-            if run is None:
-                continue
-            ours, theirs = run["ours"], run["fastai"]
-            floor = "-"
-            if "share_of_floor" in ours:
-                floor = f"{ours['share_of_floor']:.2f}, {theirs['share_of_floor']:.2f}"
-            lines.append(
-                f"| {described} | {'en-small' if row == 'pipeline' else sizes} | "
-                f"{ours['rate']:,.0f} {unit}/s | {theirs['rate']:,.0f} | "
-                f"**{run['ratio']:.2f}** ({min(run['ratios']):.2f}, {max(run['ratios']):.2f}) | "
-                f"{floor} | {ours['peak_mb']} MB, {theirs['peak_mb']} MB "
-                f"({run['memory_ratio']:.2f}) |"
-            )
+    for row, described, sizes, run in speed_runs(result):
+        ours, theirs = run["ours"], run["fastai"]
+        floor = "-"
+        if "share_of_floor" in ours:
+            floor = f"{ours['share_of_floor']:.2f}, {theirs['share_of_floor']:.2f}"
+        lines.append(
+            f"| {described} | {'en-small' if row == 'pipeline' else sizes} | "
+            f"{ours['rate']:,.0f} {SPEED_ROWS[row][1]}/s | {theirs['rate']:,.0f} | "
+            f"**{run['ratio']:.2f}** ({min(run['ratios']):.2f}, {max(run['ratios']):.2f}) | "
+            f"{floor} | {ours['peak_mb']} MB, {theirs['peak_mb']} MB "
+            f"({run['memory_ratio']:.2f}) |"
+        )
     machine = result["machine"]
     n_rounds = min(len(run["ours"]["rates"]) for run in result["rows"].values())
     lines.append(
@@ -237,15 +242,13 @@ def profile_table() -> str:
         "|---|---|" + "---|" * len(parts),
     ]
     result = json.loads((RESULTS / "speed-cpu.json").read_text())
-    for row, (described, _) in SPEED_ROWS.items():
-        for config, sizes in SPEED_SIZES.items():
-            profile = result["rows"].get(f"{row} {config}", {}).get("profile")
-            if profile:
-                shares = [
-                    ", ".join(f"{100 * profile[side][part]:.0f}" for side in ("ours", "fastai"))
-                    for part in parts
-                ]
-                lines.append(f"| {described} | {sizes} | {' | '.join(shares)} |")
+    for _, described, sizes, run in speed_runs(result):
+        if profile := run.get("profile"):
+            shares = [
+                ", ".join(f"{100 * profile[side][part]:.0f}" for side in ("ours", "fastai"))
+                for part in parts
+            ]
+            lines.append(f"| {described} | {sizes} | {' | '.join(shares)} |")
     lines.append("\nPercent of a round's time: ours, fastai.")
     return "\n".join(lines)
 

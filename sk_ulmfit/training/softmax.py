@@ -73,7 +73,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             at_target = targets[rows].unsqueeze(1)
             product, logits = products[: len(at_target)], scores[: len(at_target)]
             # Every pass over the logits counts: where embeddings are narrow they take as long as
-            # the products. So the 1/n of the mean waits for the sums.
+            # the products. So the 1/n of the mean waits for the backward pass.
             if dtype == bias.dtype:
                 torch.addmm(bias, x[rows], w.t(), out=logits)
             else:
@@ -81,22 +81,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.log_softmax(logits, dim=1, out=logits)
             total -= logits.gather(1, at_target).sum()
             if wanted:
-                # d loss / d logits = (softmax - 1 at the target) / n
+                # d loss / d logits = softmax - 1 at the target, for the sum of the losses
                 d_logits = logits.exp_()
                 d_logits.scatter_add_(1, at_target, d_logits.new_full(at_target.shape, -1))
                 d_bias += d_logits.sum(dim=0)
-                d_logits = product.copy_(d_logits)
+                if dtype != bias.dtype:
+                    d_logits = product.copy_(d_logits)
                 torch.mm(d_logits, w, out=d_hidden[rows])
                 if dtype == weight.dtype:
                     d_weight.addmm_(d_logits.t(), x[rows])
                 else:
                     d_weight += d_logits.t() @ x[rows]
         if wanted:
-            grads = (d_hidden.to(hidden.dtype), d_weight, d_bias)
-            ctx.save_for_backward(*(grad.div_(n) for grad in grads))
+            ctx.n = n
+            ctx.save_for_backward(d_hidden.to(hidden.dtype), d_weight, d_bias)
         return total / n
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_weight, d_bias = ctx.saved_tensors
-        return d_hidden * grads[0], d_weight * grads[0], d_bias * grads[0], None, None, None
+        scale = grads[0] / ctx.n
+        return d_hidden * scale, d_weight * scale, d_bias * scale, None, None, None
