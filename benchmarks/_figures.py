@@ -25,6 +25,7 @@ STYLES = {
     "fasttext": ("fastText", "#E69F00", "--", "^"),
     "minilm": ("frozen MiniLM + LogisticRegression", "#56B4E9", "--", "D"),
     "scratch": ("from scratch", "#000000", "-", "x"),
+    "scratch-concat": ("from scratch, the paper's pooling", "#CC79A7", "-", "+"),
     "en-small": ("ULMFiT, labelled texts only", "#D55E00", "-", "o"),
     "en-small-semi": ("ULMFiT, also texts without labels", "#009E73", "-", "v"),
 }

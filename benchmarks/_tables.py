@@ -20,11 +20,14 @@ NAMES = {
     "minilm": "frozen MiniLM + LogisticRegression, tuned",
     "fastai": "fastai from en-small",
     "scratch": "from scratch, no language model",
+    "scratch-concat": "from scratch, the paper's pooling",
     "ulmfit": "ULMFiT without pretraining, forward",
     "ulmfit-both": "ULMFiT without pretraining, both directions",
     "en-small": "`ULMFiTClassifier()`: en-small, forward",
     "en-small-both": "en-small, both directions",
-    "en-small-semi": "en-small, also on texts without labels",
+    "en-small-semi-10000": "en-small, also on 10,000 texts without labels",
+    "en-small-semi": "en-small, also on all texts without labels",
+    "en-small-semi-concat": "en-small, also on all texts, the paper's pooling",
 }
 SETS = {
     "trec6": "TREC-6",
@@ -102,33 +105,41 @@ def low_shot_table(groups: Groups, name: str) -> str:
 def worth_table(groups: Groups) -> str:
     """How many labels training from scratch takes to be as good as all three stages with few."""
     rows = [
-        "| data | labels | error % | with texts without labels | from scratch: as good with |",
-        "|---|---|---|---|---|",
+        "| data | labels | error % | with texts without labels "
+        "| from scratch: as good with | the same, the paper's pooling |",
+        "|---|---|---|---|---|---|",
     ]
     for name in SETS:
-        scratch = {
-            n: np.mean([run["error"] for run in runs])
-            for (s, model, n), runs in groups.items()
-            if s == name and model == "scratch" and n
-        }
-        for n in sorted(scratch):
-            errors = [
-                np.mean([run["error"] for run in groups[name, model, n]])
-                if (name, model, n) in groups
-                else np.inf
-                for model in ("en-small", "en-small-semi")
-            ]
-            if np.isinf(errors).all() or n == max(scratch):
+        ours, semi, *from_scratch = (
+            mean_errors(groups, name, model)
+            for model in ("en-small", "en-small-semi", "scratch", "scratch-concat")
+        )
+        for n in sorted(ours.keys() | semi.keys()):
+            if n >= max((max(errors, default=0) for errors in from_scratch), default=0):
                 continue
-            enough = [m for m, error in sorted(scratch.items()) if error <= min(errors)]
-            cells = ["-" if np.isinf(error) else f"{error:.1f}" for error in errors]
-            needed = (
-                f"{enough[0]} labels ({scratch[enough[0]]:.1f} %)"
-                if enough
-                else f"more than {max(scratch)} labels ({scratch[max(scratch)]:.1f} %)"
-            )
-            rows.append(f"| {SETS[name]} | {n} | {' | '.join(cells)} | {needed} |")
+            cells = [f"{errors[n]:.1f}" if n in errors else "-" for errors in (ours, semi)]
+            best = min(errors[n] for errors in (ours, semi) if n in errors)
+            cells += [labels_needed(errors, best) for errors in from_scratch]
+            rows.append(f"| {SETS[name]} | {n} | {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def mean_errors(groups: Groups, name: str, model: str) -> dict[int, float]:
+    """Mean error of a model on a data set by the number of labels, where it is not all."""
+    return {
+        n: float(np.mean([run["error"] for run in runs]))
+        for (of_set, of_model, n), runs in groups.items()
+        if (of_set, of_model) == (name, model) and n
+    }
+
+
+def labels_needed(errors: dict[int, float], wanted: float) -> str:
+    """From how many labels on an error of at most `wanted` was measured."""
+    if not errors:
+        return "-"
+    enough = [n for n, error in sorted(errors.items()) if error <= wanted]
+    n = enough[0] if enough else max(errors)
+    return f"{'' if enough else 'more than '}{n} labels ({errors[n]:.1f} %)"
 
 
 def peer_table(groups: Groups) -> str:

@@ -53,7 +53,7 @@ def pretrained_both(seed: int) -> ULMFiTClassifier:
     return ULMFiTClassifier(lm, random_state=seed, verbose=1)
 
 
-def scratch(seed: int) -> ULMFiTClassifier:
+def scratch(seed: int, pooling: str = "concat-layers") -> ULMFiTClassifier:
     """No language model at all: a classifier as large as en-small's from a random start."""
     sizes = load_pretrained("en-small").sizes
     lm = ULMFiTLanguageModel(
@@ -64,7 +64,7 @@ def scratch(seed: int) -> ULMFiTClassifier:
         n_layers=sizes.n_layers,
         random_state=seed,
     )
-    return ULMFiTClassifier(lm, random_state=seed, verbose=1)
+    return ULMFiTClassifier(lm, pooling=pooling, random_state=seed, verbose=1)
 
 
 MODELS = {
@@ -72,11 +72,14 @@ MODELS = {
     "fasttext": fasttext,
     "minilm": lambda seed: MiniLM(),
     "scratch": scratch,
+    "scratch-concat": lambda seed: scratch(seed, "concat"),
     "ulmfit": ulmfit,
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
     "en-small": pretrained,
     "en-small-both": pretrained_both,
 }
+# Those whose language model is fine-tuned on texts without labels too, and how they pool.
+SEMI = {"en-small-semi": "concat-layers", "en-small-semi-concat": "concat"}
 
 
 @cache
@@ -124,7 +127,7 @@ def run(
     described = {"set": name, "model": model, "seed": seed, "labels": n_labels}
     if model == "fastai":
         return {**described, **measure_fastai(options.peer, train, test, seed)}
-    if model == "en-small-semi":
+    if model in SEMI:
         lm, tuning = fine_tuned(
             options.data,
             name,
@@ -133,7 +136,9 @@ def run(
             options.lm_amp,
             options.lm_checkpoints,
         )
-        clf = ULMFiTClassifier(FrozenEstimator(lm), random_state=seed, verbose=1)
+        clf = ULMFiTClassifier(
+            FrozenEstimator(lm), pooling=SEMI[model], random_state=seed, verbose=1
+        )
         return {**described, **tuning, **measure(clf, train, test)}
     return {**described, **measure(MODELS[model](seed), train, test, perplexity=n_labels is None)}
 
@@ -141,7 +146,7 @@ def run(
 def main() -> None:
     """Run what is asked for, unless its result is there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    models = [*MODELS, "en-small-semi", "fastai"]
+    models = [*MODELS, *SEMI, "fastai"]
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--set", required=True, nargs="+", dest="sets", help="such as trec6")
     parser.add_argument("--model", required=True, nargs="+", choices=models)
@@ -150,7 +155,9 @@ def main() -> None:
         "--labels", type=int, nargs="+", help="draw so many training texts, by the seed"
     )
     parser.add_argument("--test-rows", type=int, help="read so many test texts only")
-    parser.add_argument("--lm-texts", type=int, help="texts that en-small-semi is fine-tuned on")
+    parser.add_argument(
+        "--lm-texts", type=int, help="texts that a semi-supervised language model is fine-tuned on"
+    )
     parser.add_argument("--lm-epochs", type=int, help="for so many epochs, not the default")
     parser.add_argument("--lm-amp", action="store_true", help="in bfloat16 where it is safe")
     parser.add_argument(
@@ -164,10 +171,12 @@ def main() -> None:
     runs = product(options.seed, options.sets, options.labels or [None], options.model)
     for seed, name, n_labels, model in runs:
         drawn = f"-{n_labels}labels" if n_labels else ""
-        file = RESULTS / f"compare-{name}-{model}{drawn}-{seed}.json"
+        read = f"-{options.lm_texts}" if options.lm_texts and model in SEMI else ""
+        file = RESULTS / f"compare-{name}-{model}{read}{drawn}-{seed}.json"
         if file.exists():
             continue
         result = run(options, name, model, seed, n_labels)
+        result["model"] += read
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(f"{file.name}: test error {result['error']:.2f} %", flush=True)
 
