@@ -57,6 +57,8 @@ def draw_low_shot(numbers: dict[str, Any], axes: Any) -> None:
             label, colour, line, marker = STYLES[model]
             labels, means, spreads = np.array(models[model]).T
             ax.plot(labels, means, line, color=colour, marker=marker, ms=4, label=label)
+            if len(labels) == 1:
+                ax.errorbar(labels, means, spreads, color=colour, alpha=0.4)
             ax.fill_between(
                 labels, means - spreads, means + spreads, color=colour, alpha=0.12, lw=0
             )

@@ -23,7 +23,7 @@ compare.py --set trec6 --labels 100 200 500 $five --model tfidf fasttext minilm 
 compare.py --set trec6 --labels 1000 2000 $three --model tfidf fasttext minilm scratch en-small
 compare.py --set trec6 --labels 100 200 500 1000 $three --model scratch-concat
 compare.py --set trec6 --labels 100 200 500 $five --model en-small-semi
-compare.py --set imdb --labels 100 500 $three $imdb $reviews --model tfidf fasttext en-small-semi en-small-semi-concat
+compare.py --set imdb --labels 100 500 $three $imdb $reviews --model tfidf fasttext minilm en-small-semi en-small-semi-concat
 compare.py --set imdb --labels 100 500 $three $imdb --lm-texts 10000 --lm-epochs 2 --model en-small-semi
 compare.py --set imdb --labels 1000 $three $imdb --model scratch scratch-concat
 compare.py --set imdb --labels 100 500 $three $imdb --model scratch
