@@ -114,9 +114,8 @@ def worth_table(groups: Groups) -> str:
             mean_errors(groups, name, model)
             for model in ("en-small", "en-small-semi", "scratch", "scratch-concat")
         )
-        for n in sorted(ours.keys() | semi.keys()):
-            if n >= max((max(errors, default=0) for errors in from_scratch), default=0):
-                continue
+        most = max((n for errors in from_scratch for n in errors), default=0)
+        for n in sorted(n for n in ours.keys() | semi.keys() if n < most):
             cells = [f"{errors[n]:.1f}" if n in errors else "-" for errors in (ours, semi)]
             best = min(errors[n] for errors in (ours, semi) if n in errors)
             cells += [labels_needed(errors, best) for errors in from_scratch]
@@ -204,11 +203,11 @@ SPEED_SIZES = {"small": "128/384/3", "paper": "400/1152/3"}
 
 
 def speed_runs(result: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """What was measured, in the table's order: row, what it is called, sizes, and its numbers."""
-    for row, (described, _) in SPEED_ROWS.items():
+    """What was measured, in the table's order: what it is called, its unit, sizes, and numbers."""
+    for row, (described, unit) in SPEED_ROWS.items():
         for config, sizes in SPEED_SIZES.items():
             if (run := result["rows"].get(f"{row} {config}")) is not None:
-                yield row, described, sizes, run
+                yield described, unit, "en-small" if row == "pipeline" else sizes, run
 
 
 def speed_table() -> str:
@@ -219,14 +218,14 @@ def speed_table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     result = json.loads((RESULTS / "speed-cpu.json").read_text())
-    for row, described, sizes, run in speed_runs(result):
+    for described, unit, sizes, run in speed_runs(result):
         ours, theirs = run["ours"], run["fastai"]
         floor = "-"
         if "share_of_floor" in ours:
             floor = f"{ours['share_of_floor']:.2f}, {theirs['share_of_floor']:.2f}"
         lines.append(
-            f"| {described} | {'en-small' if row == 'pipeline' else sizes} | "
-            f"{ours['rate']:,.0f} {SPEED_ROWS[row][1]}/s | {theirs['rate']:,.0f} | "
+            f"| {described} | {sizes} | "
+            f"{ours['rate']:,.0f} {unit}/s | {theirs['rate']:,.0f} | "
             f"**{run['ratio']:.2f}** ({min(run['ratios']):.2f}, {max(run['ratios']):.2f}) | "
             f"{floor} | {ours['peak_mb']} MB, {theirs['peak_mb']} MB "
             f"({run['memory_ratio']:.2f}) |"
@@ -253,7 +252,7 @@ def profile_table() -> str:
         "|---|---|" + "---|" * len(parts),
     ]
     result = json.loads((RESULTS / "speed-cpu.json").read_text())
-    for _, described, sizes, run in speed_runs(result):
+    for described, _, sizes, run in speed_runs(result):
         if profile := run.get("profile"):
             shares = [
                 ", ".join(f"{100 * profile[side][part]:.0f}" for side in ("ours", "fastai"))

@@ -53,7 +53,7 @@ def pretrained_both(seed: int) -> ULMFiTClassifier:
     return ULMFiTClassifier(lm, random_state=seed, verbose=1)
 
 
-def scratch(seed: int, pooling: str = "concat-layers") -> ULMFiTClassifier:
+def scratch(seed: int, **params: Any) -> ULMFiTClassifier:
     """No language model at all: a classifier as large as en-small's from a random start."""
     sizes = load_pretrained("en-small").sizes
     lm = ULMFiTLanguageModel(
@@ -64,7 +64,7 @@ def scratch(seed: int, pooling: str = "concat-layers") -> ULMFiTClassifier:
         n_layers=sizes.n_layers,
         random_state=seed,
     )
-    return ULMFiTClassifier(lm, pooling=pooling, random_state=seed, verbose=1)
+    return ULMFiTClassifier(lm, random_state=seed, verbose=1, **params)
 
 
 MODELS = {
@@ -72,14 +72,18 @@ MODELS = {
     "fasttext": fasttext,
     "minilm": lambda seed: MiniLM(),
     "scratch": scratch,
-    "scratch-concat": lambda seed: scratch(seed, "concat"),
+    "scratch-concat": lambda seed: scratch(seed, pooling="concat"),
     "ulmfit": ulmfit,
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
     "en-small": pretrained,
     "en-small-both": pretrained_both,
 }
-# Those whose language model is fine-tuned on texts without labels too, and how they pool.
-SEMI = {"en-small-semi": "concat-layers", "en-small-semi-concat": "concat"}
+# Those whose language model is fine-tuned on texts without labels too: what of their classifier is
+# not the package's default.
+SEMI: dict[str, dict[str, Any]] = {
+    "en-small-semi": {},
+    "en-small-semi-concat": {"pooling": "concat"},
+}
 
 
 @cache
@@ -136,9 +140,7 @@ def run(
             options.lm_amp,
             options.lm_checkpoints,
         )
-        clf = ULMFiTClassifier(
-            FrozenEstimator(lm), pooling=SEMI[model], random_state=seed, verbose=1
-        )
+        clf = ULMFiTClassifier(FrozenEstimator(lm), random_state=seed, verbose=1, **SEMI[model])
         return {**described, **tuning, **measure(clf, train, test)}
     return {**described, **measure(MODELS[model](seed), train, test, perplexity=n_labels is None)}
 
