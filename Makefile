@@ -6,6 +6,8 @@ VENV ?= .venv
 TORCH ?= auto
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Every test trains with one thread: processes beside one another take the other cores.
+PYTEST_PARALLEL ?= --numprocesses logical --maxprocesses 4 --dist loadfile
 # 0 builds the documentation without running its examples.
 GALLERY ?= 1
 
@@ -19,7 +21,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 DOCS_HTML := docs/_build/html
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup demo demo-short test test-slow test-versions lint format docs wheel clean
+.PHONY: help venv setup demo demo-short test test-slow test-lowest test-versions lint format docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,14 +54,16 @@ demo-short: $(RUN_STAMP) ## the demo on less data, in less time
 	$(PY) examples/demo_banking77.py --short $(DEMO_ARGS)
 
 test: $(DEV_STAMP) ## run the tests (PYTEST_ARGS="tests/test_x.py -k y" runs some)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
 test-slow: $(DEV_STAMP) ## run the slow tests
 	$(PY) -m pytest -m slow --timeout 1800 $(PYTEST_ARGS)
 
-test-versions: ## run the tests with the lowest and the highest versions of all dependencies
-	tools/test_versions.sh lowest $(PYTEST_ARGS)
-	tools/test_versions.sh highest $(PYTEST_ARGS)
+test-lowest: ## run the tests with the lowest versions of all dependencies
+	tools/test_versions.sh lowest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
+
+test-versions: test-lowest ## the same, then with the highest
+	tools/test_versions.sh highest $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP) ## check style, types and docstrings
 	$(PY) -m ruff check .

@@ -454,6 +454,10 @@ class RunsCode:
     def __reduce__(self):
         return os.mkdir, ("pwned",)
 
+    def __repr__(self):
+        # The same in every process: tests are named by it.
+        return "RunsCode()"
+
 
 @pytest.fixture
 def in_tmp_path(tmp_path, monkeypatch):

@@ -128,8 +128,8 @@ def test_tokens_in_order():
     "text", ["a" * 2_000_000, "Ab " * 300_000, "&amp;" * 200_000, "\u0301" * 10**6]
 )
 def test_giants_take_seconds(text):
-    begin = time.perf_counter()
+    begin = time.process_time()
     for kind in ("word", "subword"):
         spans = TOKENIZERS[kind].spans(text)
         assert spans[-1][1] <= len(text)
-    assert time.perf_counter() - begin < 60
+    assert time.process_time() - begin < 60

@@ -136,18 +136,18 @@ HOSTILE = {
 def test_time_is_linear(unit, end):
     def seconds(length):
         text = unit * (length // len(unit)) + end
-        start = time.perf_counter()
+        start = time.process_time()
         apply_rules(text)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     # Ten times the text would take a hundred times as long if time were quadratic.
     assert seconds(200_000) < 40 * min(seconds(20_000) for _ in range(3)) + 0.1
 
 
 def test_huge_texts():
-    start = time.perf_counter()
+    start = time.process_time()
     assert apply_rules("ab" * 5_000_000) == "ab" * 5_000_000
     assert apply_rules("a" * 1_000_000) == "xxrep 1000000 a"
     assert apply_rules("a " * 1_000_000) == "xxwrep 1000000 a"
     assert apply_rules("&#" + "9" * 10_000 + ";").startswith("\ufffd")
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
