@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tempfile
 
 import pytest
@@ -63,7 +64,8 @@ def test_files_without_texts_are_refused(tmp_path):
         language_model().fit(tmp_path / "empty.txt")
 
 
-def test_progress_shows_tokens_perplexity_and_time_left(capfd):
+def test_80_columns_suffice_for_epoch_perplexity_rate_and_time_left(capfd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     language_model(max_epochs=10, verbose=1).fit(TEXTS)
-    shown = capfd.readouterr().err
-    assert "tok/s" in shown and "perplexity=" in shown and "10/10" in shown
+    last = capfd.readouterr().err.rpartition("\r")[2][:80]
+    assert re.search(r"epoch=10/10, perplexity=\d+\.\d, [\d.]+k?tok/s, \d\d:\d\d<00:00", last), last

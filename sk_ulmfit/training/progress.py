@@ -10,6 +10,10 @@ from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
 
+# A terminal of 80 columns cuts a long line at its right: what is learned comes first, the bar last.
+_FORMAT = "{desc}{postfix}, {rate_fmt}, {elapsed}<{remaining} |{bar}| {percentage:3.0f}%"
+
+
 class ProgressBar(Callback):
     """Show how much has been trained, how fast, and the time left.
 
@@ -45,6 +49,7 @@ class ProgressBar(Callback):
                 desc=self.label,
                 unit=self.unit,
                 unit_scale=True,
+                bar_format=_FORMAT,
                 mininterval=0.5,
             )
 
