@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,6 +96,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         most probable [3]_. Networks tend to be too sure; predictions hardly change.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss.
+    label_smoothing : float, default=0.0
+        Share of the target that is spread evenly over all classes in training, at least 0 and
+        less than 1 [4]_: the network need not be ever surer of texts that it has right.
     weight_decay : float, default=1e-6
         Weight decay of AdamW.
     validation_fraction : float, default=0.1
@@ -146,6 +149,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
        Embeddings", ICLR 2017.
     .. [3] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
        Networks", ICML 2017.
+    .. [4] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
+       Architecture for Computer Vision", CVPR 2016.
 
     Examples
     --------
@@ -166,6 +171,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     _trained_parameter = "language_model"
@@ -194,6 +200,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         pooling: str = "concat-layers",
         calibrate: bool = False,
         class_weight: dict | str | None = None,
+        label_smoothing: float = 0.0,
         weight_decay: float = 1e-6,
         validation_fraction: float = 0.1,
         early_stopping: bool = False,
@@ -222,6 +229,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.pooling = pooling
         self.calibrate = calibrate
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
         self.weight_decay = weight_decay
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
@@ -347,7 +355,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         n_epochs = overrides.pop("max_epochs", self.max_epochs)
         n_groups = start.language_model.n_layers + 2  # embedding and head
         n_epochs = len(trained_groups(schedule, n_groups, n_epochs))
-        options = self._options(next(seeds), max_epochs=n_epochs, **overrides)
+        options = self._options(
+            next(seeds),
+            max_epochs=n_epochs,
+            label_smoothing=self.label_smoothing,
+            **overrides,
+        )
         head_seed = next(seeds)
         held_out = (documents.take(valid), targets.codes[valid], weights[valid])
         modules = {

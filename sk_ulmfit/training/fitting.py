@@ -49,6 +49,7 @@ class TrainingOptions:
     seed: int
     verbose: int
     label: str = ""  # of the progress bar
+    label_smoothing: float = 0.0  # of a classifier's targets
     softmax_samples: int | str | None = None  # None: the whole softmax
     checkpoints: Path | None = None  # directory for the state of an unfinished training
     checkpoint_minutes: float = 10.0
@@ -143,6 +144,7 @@ def train_classifier(
         frozen_dropout=frozen_dropout,
         criterion=ClassificationLoss,
         criterion__multilabel=multilabel,
+        criterion__label_smoothing=options.label_smoothing,
         optimizer__param_groups=[(pattern, {}) for pattern in groups],
         iterator_train=LengthBatches,
         iterator_valid=LengthBatches,

@@ -149,11 +149,20 @@ class ClassificationLoss(nn.Module):
     Parameters
     ----------
     multilabel : bool
+    label_smoothing : float, default=0.0
+        Share of a training target that is spread evenly over all classes; in a multilabel problem
+        over the label's two values [1]_.
+
+    References
+    ----------
+    .. [1] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
+       Architecture for Computer Vision", CVPR 2016, section 7.
     """
 
-    def __init__(self, multilabel: bool = False):
+    def __init__(self, multilabel: bool = False, label_smoothing: float = 0.0):
         super().__init__()
         self.multilabel = multilabel
+        self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
         """Mean of the weighted losses of the documents.
@@ -164,10 +173,12 @@ class ClassificationLoss(nn.Module):
         """
         targets, weights = target
         logits = full_precision(logits)
+        # What is held out is judged by the labels as they are.
+        smoothing = self.label_smoothing if self.training else 0.0
         if self.multilabel:
-            losses = F.binary_cross_entropy_with_logits(
-                logits, targets.to(logits.dtype), reduction="none"
-            ).mean(dim=1)
+            wanted = targets.to(logits.dtype).lerp(torch.full_like(logits, 0.5), smoothing)
+            losses = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+            losses = losses.mean(dim=1)
         else:
-            losses = F.cross_entropy(logits, targets, reduction="none")
+            losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         return torch.mean(losses * weights)

@@ -9,7 +9,6 @@ import torch
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-
 # A terminal of 80 columns cuts a long line at its right: what is learned comes first, the bar last.
 _FORMAT = "{desc}{postfix}, {rate_fmt}, {elapsed}<{remaining} |{bar}| {percentage:3.0f}%"
 
