@@ -18,6 +18,9 @@ from sk_ulmfit import ULMFiTClassifier
 
 RESULTS = Path(__file__).parent / "results"
 
+# Parameters of a classifier that is trained by the paper's techniques alone.
+PAPERS: dict[str, Any] = {"r_drop": 0.0, "label_smoothing": 0.0}
+
 # Texts and their labels.
 Labelled = tuple[list[str], list[str]]
 

@@ -28,7 +28,7 @@ import numpy as np
 from _baselines import MiniLM, fasttext, tfidf
 from _data import read_split
 from _peer import measure_fastai
-from _runs import RESULTS, draw, measure
+from _runs import PAPERS, RESULTS, draw, measure
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -37,20 +37,21 @@ from sk_ulmfit.pretrained import load_pretrained
 
 
 def ulmfit(seed: int, direction: str = "forward") -> Pipeline:
-    """All three stages on the training texts alone, with the package's defaults."""
+    """All three stages on the training texts alone, with the paper's pooling."""
     lm = ULMFiTLanguageModel(pretrained=None, direction=direction, random_state=seed, verbose=1)
-    return Pipeline([("lm", lm), ("clf", ULMFiTClassifier(random_state=seed, verbose=1))])
+    clf = ULMFiTClassifier(pooling="concat", batch_size=32, random_state=seed, verbose=1, **PAPERS)
+    return Pipeline([("lm", lm), ("clf", clf)])
 
 
-def pretrained(seed: int) -> ULMFiTClassifier:
+def pretrained(seed: int, **params: Any) -> ULMFiTClassifier:
     """The shipped language model, with the package's defaults."""
-    return ULMFiTClassifier(random_state=seed, verbose=1)
+    return ULMFiTClassifier(random_state=seed, verbose=1, **params)
 
 
-def pretrained_both(seed: int) -> ULMFiTClassifier:
+def pretrained_both(seed: int, **params: Any) -> ULMFiTClassifier:
     """The same in both directions."""
     lm = ULMFiTLanguageModel(direction="both", verbose=1)
-    return ULMFiTClassifier(lm, random_state=seed, verbose=1)
+    return ULMFiTClassifier(lm, random_state=seed, verbose=1, **params)
 
 
 def scratch(seed: int, **params: Any) -> ULMFiTClassifier:
@@ -64,7 +65,7 @@ def scratch(seed: int, **params: Any) -> ULMFiTClassifier:
         n_layers=sizes.n_layers,
         random_state=seed,
     )
-    return ULMFiTClassifier(lm, random_state=seed, verbose=1, **params)
+    return ULMFiTClassifier(lm, random_state=seed, verbose=1, **PAPERS, **params)
 
 
 MODELS = {
@@ -77,12 +78,15 @@ MODELS = {
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
     "en-small": pretrained,
     "en-small-both": pretrained_both,
+    "en-small-plain": lambda seed: pretrained(seed, **PAPERS),
+    "en-small-plain-both": lambda seed: pretrained_both(seed, **PAPERS),
 }
 # Those whose language model is fine-tuned on texts without labels too: what of their classifier is
 # not the package's default.
 SEMI: dict[str, dict[str, Any]] = {
     "en-small-semi": {},
-    "en-small-semi-concat": {"pooling": "concat"},
+    "en-small-plain-semi": PAPERS,
+    "en-small-plain-semi-concat": {**PAPERS, "pooling": "concat"},
 }
 
 

@@ -21,36 +21,39 @@ runs() {
     local five="--seed 0 1 2 3 4" three="--seed 0 1 2"
     local part="--test-rows 2000" simple="tfidf fasttext minilm" fastai="fastai --peer $peer"
     local reviews="--lm-epochs 1 --lm-amp --lm-checkpoints checkpoints/imdb"
+    local ours="en-small en-small-plain"
     cat <<RUNS
-full        compare.py --set sst2 banking77 --model $simple en-small
-full        compare.py --set trec6 $three --model $simple en-small
-full        compare.py --set banking77 --model ulmfit ulmfit-both en-small-both
+full        compare.py --set sst2 banking77 --model $simple $ours
+full        compare.py --set trec6 $three --model $simple $ours
+full        compare.py --set banking77 --model ulmfit ulmfit-both en-small-both en-small-plain-both
 full        compare.py --set trec6 $three --model ulmfit ulmfit-both
-few,peer    compare.py --set trec6 --labels 500 $five --model en-small
-few         compare.py --set trec6 --labels 100 200 $five --model en-small
-few         compare.py --set trec6 --labels 100 200 500 $five --model $simple scratch en-small-semi
-few         compare.py --set trec6 --labels 1000 2000 $three --model $simple scratch en-small
+few,peer    compare.py --set trec6 --labels 500 $five --model en-small-plain
+few         compare.py --set trec6 --labels 500 $five --model en-small
+few         compare.py --set trec6 --labels 100 200 $five --model $ours
+few         compare.py --set trec6 --labels 100 200 500 $five --model $simple scratch en-small-plain-semi
+few         compare.py --set trec6 --labels 1000 2000 $three --model $simple scratch $ours
 few         compare.py --set trec6 --labels 100 200 500 1000 $three --model scratch-concat
-few         compare.py --set sst2 --labels 100 $five --model $simple en-small
-few,peer    compare.py --set sst2 --labels 500 $five --model en-small
-few         compare.py --set sst2 --labels 500 $five --model $simple
-few         compare.py --set banking77 --labels 385 $five --model $simple en-small
-few,peer    compare.py --set banking77 --labels 770 $five --model en-small
-few         compare.py --set banking77 --labels 770 $five --model $simple
-few,peer    compare.py --set ag_news --labels 200 $five $part --model en-small
-few         compare.py --set ag_news --labels 200 $five $part --model $simple
-few,peer    compare.py --set newsgroups20 --labels 500 $three $part --model en-small
-few         compare.py --set newsgroups20 --labels 500 $three $part --model $simple
-few,peer    compare.py --set imdb --labels 100 $five $part --model en-small
+few         compare.py --set sst2 --labels 100 $five --model $simple $ours
+few,peer    compare.py --set sst2 --labels 500 $five --model en-small-plain
+few         compare.py --set sst2 --labels 500 $five --model $simple en-small
+few         compare.py --set banking77 --labels 385 $five --model $simple $ours
+few,peer    compare.py --set banking77 --labels 770 $five --model en-small-plain
+few         compare.py --set banking77 --labels 770 $five --model $simple en-small
+few,peer    compare.py --set ag_news --labels 200 $five $part --model en-small-plain
+few         compare.py --set ag_news --labels 200 $five $part --model $simple en-small
+few,peer    compare.py --set newsgroups20 --labels 200 $five $part --model en-small-plain
+few         compare.py --set newsgroups20 --labels 200 $five $part --model $simple en-small
+few,peer    compare.py --set imdb --labels 100 $five $part --model en-small-plain
+few         compare.py --set imdb --labels 100 $five $part --model en-small
 few         compare.py --set imdb --labels 100 500 $three $part --model $simple scratch
 few         compare.py --set imdb --labels 1000 $three $part --model scratch scratch-concat
-few         compare.py --set imdb --labels 100 500 $three $part $reviews --model en-small-semi en-small-semi-concat
-few         compare.py --set imdb --labels 100 500 $three $part --lm-texts 10000 --lm-epochs 2 --model en-small-semi
+few         compare.py --set imdb --labels 100 500 $three $part $reviews --model en-small-plain-semi en-small-plain-semi-concat
+few         compare.py --set imdb --labels 100 500 $three $part --lm-texts 10000 --lm-epochs 2 --model en-small-plain-semi
 peer        compare.py --set trec6 sst2 --labels 500 $five --model $fastai
 peer        compare.py --set banking77 --labels 770 $five --model $fastai
 peer        compare.py --set ag_news --labels 200 $five $part --model $fastai
 peer        compare.py --set imdb --labels 100 $five $part --model $fastai
-peer        compare.py --set newsgroups20 --labels 500 $three $part --model $fastai
+peer        compare.py --set newsgroups20 --labels 200 $five $part --model $fastai
 paper       paper.py --set trec6 --labels 500 $five
 calibration calibration.py --set banking77 sst2 --labels 1500
 RUNS

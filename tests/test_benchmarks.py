@@ -104,7 +104,7 @@ def test_fastai_is_compared_with_the_same_draws(paper):
     groups = results_of(
         {
             ("trec6", "fastai", 500): [30.0, 20.0, 25.0],
-            ("trec6", "en-small", 500): [29.0, 22.0, 21.0, 90.0],
+            ("trec6", "en-small-plain", 500): [29.0, 22.0, 21.0, 90.0],
             ("sst2", "fastai", 500): [10.0],
         }
     )
@@ -115,9 +115,12 @@ def test_fastai_is_compared_with_the_same_draws(paper):
 def test_a_label_is_worth_as_many_as_training_from_scratch_needs(paper):
     tables = importlib.import_module("_tables")
     scratch = {("imdb", "scratch", n): [e] for n, e in ((200, 45.0), (1000, 30.0), (2000, 25.0))}
-    ours = {("imdb", "en-small", 100): [32.0], ("imdb", "en-small-semi", 100): [29.0, 31.0]}
+    ours = {
+        ("imdb", "en-small-plain", 100): [32.0],
+        ("imdb", "en-small-plain-semi", 100): [29.0, 31.0],
+    }
     papers = {("imdb", "scratch-concat", 1000): [44.0, 46.0]}
-    groups = results_of({**scratch, **ours, **papers, ("imdb", "en-small", 1000): [20.0]})
+    groups = results_of({**scratch, **ours, **papers, ("imdb", "en-small-plain", 1000): [20.0]})
     groups |= results_of({("sst2", "en-small", 100): [1.0]})
     *_, few, many = tables.worth_table(groups).splitlines()
     assert few == (

@@ -50,6 +50,7 @@ class TrainingOptions:
     verbose: int
     label: str = ""  # of the progress bar
     label_smoothing: float = 0.0  # of a classifier's targets
+    r_drop: float = 0.0  # weight of a classifier's R-Drop
     softmax_samples: int | str | None = None  # None: the whole softmax
     checkpoints: Path | None = None  # directory for the state of an unfinished training
     checkpoint_minutes: float = 10.0
@@ -145,6 +146,7 @@ def train_classifier(
         criterion=ClassificationLoss,
         criterion__multilabel=multilabel,
         criterion__label_smoothing=options.label_smoothing,
+        criterion__r_drop=options.r_drop,
         optimizer__param_groups=[(pattern, {}) for pattern in groups],
         iterator_train=LengthBatches,
         iterator_valid=LengthBatches,

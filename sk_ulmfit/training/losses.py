@@ -150,19 +150,24 @@ class ClassificationLoss(nn.Module):
     ----------
     multilabel : bool
     label_smoothing : float, default=0.0
-        Share of a training target that is spread evenly over all classes; in a multilabel problem
-        over the label's two values [1]_.
+        Share of a training target that is spread evenly over all classes [1]_; none in multilabel
+        problems, where most labels are rare.
+    r_drop : float, default=0.0
+        Above 0, training logits have two neighbouring rows for every document, computed with
+        different dropout, and this is the weight of how far apart they are [2]_.
 
     References
     ----------
     .. [1] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
        Architecture for Computer Vision", CVPR 2016, section 7.
+    .. [2] X. Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021.
     """
 
-    def __init__(self, multilabel: bool = False, label_smoothing: float = 0.0):
+    def __init__(self, multilabel: bool = False, label_smoothing: float = 0.0, r_drop: float = 0.0):
         super().__init__()
         self.multilabel = multilabel
         self.label_smoothing = label_smoothing
+        self.r_drop = r_drop
 
     def forward(self, logits: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
         """Mean of the weighted losses of the documents.
@@ -173,12 +178,40 @@ class ClassificationLoss(nn.Module):
         """
         targets, weights = target
         logits = full_precision(logits)
-        # What is held out is judged by the labels as they are.
-        smoothing = self.label_smoothing if self.training else 0.0
+        if not self.training:
+            # What is held out is judged by the labels as they are.
+            return torch.mean(self._losses(logits, targets, 0.0) * weights)
+        if not self.r_drop:
+            return torch.mean(self._losses(logits, targets, self.label_smoothing) * weights)
+        one, other = logits[::2], logits[1::2]
+        losses = [self._losses(rows, targets, self.label_smoothing) for rows in (one, other)]
+        apart = divergence(one, other, self.multilabel)
+        return torch.mean((sum(losses) / 2 + self.r_drop * apart) * weights)
+
+    def _losses(self, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+        """Loss of every document, shape (batch,)."""
         if self.multilabel:
-            wanted = targets.to(logits.dtype).lerp(torch.full_like(logits, 0.5), smoothing)
-            losses = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-            losses = losses.mean(dim=1)
-        else:
-            losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-        return torch.mean(losses * weights)
+            wanted = targets.to(logits.dtype)
+            return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(dim=1)
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+
+
+def divergence(one: Tensor, other: Tensor, multilabel: bool) -> Tensor:
+    """How far apart two predictions of the same documents are.
+
+    Parameters
+    ----------
+    one, other : Tensor of shape (batch, outputs)
+        Logits.
+    multilabel : bool
+
+    Returns
+    -------
+    Tensor of shape (batch,)
+        Mean of the Kullback-Leibler divergences in both directions; in a multilabel problem, mean
+        of its labels'.
+    """
+    if multilabel:
+        return ((one.sigmoid() - other.sigmoid()) * (one - other)).mean(dim=1) / 2
+    one, other = one.log_softmax(dim=1), other.log_softmax(dim=1)
+    return ((one.exp() - other.exp()) * (one - other)).sum(dim=1) / 2

@@ -258,6 +258,13 @@ class ClassifierNet(ULMFiTNet):
             self.vectors_[id(data)] = torch.from_numpy(vectors)
         return self.vectors_[id(data)]
 
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
+        if self.module_.training and self.criterion_.r_drop:
+            # Two rows in one batch cost less than two batches, and have masks of their own.
+            x = {name: rows.repeat_interleave(2, dim=0) for name, rows in x.items()}
+        logits: Tensor = super().infer(x, **fit_params)
+        return logits
+
     def _describe(self, batch: Any) -> str:
         if "vectors" in batch[0]:
             return f"{len(batch[0]['vectors'])} texts. Lower batch_size (now {self.batch_size})"

@@ -1,0 +1,106 @@
+"""R-Drop: every text is read twice, and the two predictions are drawn towards each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils._param_validation import InvalidParameterError
+from skorch.callbacks import Callback
+from torch.nn import functional as F
+
+from sk_ulmfit.training.losses import ClassificationLoss, divergence
+from tests.helpers import banking, classifier, language_model
+
+TEXTS, LABELS = banking(4, 20)
+WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return language_model(max_epochs=4).fit(TEXTS).transform(TEXTS)
+
+
+@pytest.fixture
+def pairs():
+    """Logits of three documents, each in two rows."""
+    return torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_half_of_both_divergences_is_added_to_the_mean_loss(pairs):
+    targets = torch.tensor([3, 0, 1])
+    one, other = pairs[::2].log_softmax(1), pairs[1::2].log_softmax(1)
+    losses = (
+        F.nll_loss(one, targets, reduction="none") + F.nll_loss(other, targets, reduction="none")
+    ) / 2
+    apart = (
+        F.kl_div(one, other, log_target=True, reduction="none").sum(1)
+        + F.kl_div(other, one, log_target=True, reduction="none").sum(1)
+    ) / 2
+    loss = ClassificationLoss(r_drop=0.7)(pairs, (targets, WEIGHTS))
+    torch.testing.assert_close(loss, ((losses + 0.7 * apart) * WEIGHTS).mean())
+
+
+def test_labels_of_a_multilabel_problem_are_distributions_of_their_own(pairs):
+    targets = torch.tensor([[0, 1, 1, 0]] * 3)
+    one, other = (
+        torch.stack([rows, torch.zeros_like(rows)], 2) for rows in (pairs[::2], pairs[1::2])
+    )
+    apart = torch.stack([divergence(one[:, i], other[:, i], False) for i in range(4)], 1).mean(1)
+    torch.testing.assert_close(divergence(pairs[::2], pairs[1::2], True), apart)
+    plain = ClassificationLoss(multilabel=True)
+    expected = (plain(pairs[::2], (targets, WEIGHTS)) + plain(pairs[1::2], (targets, WEIGHTS))) / 2
+    loss = ClassificationLoss(multilabel=True, r_drop=2.0)(pairs, (targets, WEIGHTS))
+    torch.testing.assert_close(loss, expected + (2.0 * apart * WEIGHTS).mean())
+
+
+class Rows(Callback):
+    """Rows of logits and texts of every batch."""
+
+    seen: dict[bool, set[float]]
+
+    def on_train_begin(self, net, **kwargs):
+        type(self).seen = {True: set(), False: set()}
+
+    def on_batch_end(self, net, batch=None, training=False, y_pred=None, **kwargs):
+        self.seen[training].add(len(y_pred) / len(batch[1][0]))
+
+
+@pytest.mark.parametrize("params", [{}, {"frozen_dropout": False}, {"direction": "backward"}])
+def test_texts_are_read_twice_in_training_and_once_elsewhere(params, documents):
+    if params.pop("direction", None):
+        documents = language_model(max_epochs=1, direction="backward").fit(TEXTS).transform(TEXTS)
+    clf = classifier(r_drop=1.0, early_stopping=True, callbacks=[Rows()], **params)
+    clf.fit(documents, LABELS)
+    assert Rows.seen == {True: {2.0}, False: {1.0}}
+    assert clf.set_params(r_drop=0.0).fit(documents, LABELS) and Rows.seen[True] == {1.0}
+
+
+def test_predictions_with_dropout_agree_more(documents):
+    def disagreement(r_drop):
+        clf = classifier(r_drop=r_drop, max_epochs=20, dropout_mult=1.0).fit(documents, LABELS)
+        assert clf.score(documents, LABELS) > 0.8
+        options = {"bptt": 70, "dropout_mult": 1.0, "seed": 0}
+        module = clf.trained_.training_module("forward", **options).train()
+        module.encoder.generator = torch.Generator().manual_seed(0)
+        rows = np.argsort(-documents.tokens.lengths, kind="stable")
+        ids = torch.from_numpy(documents.tokens.padded(rows))
+        lengths = torch.from_numpy(documents.tokens.lengths[rows])
+        with torch.no_grad():
+            one, other = module(ids, lengths), module(ids, lengths)
+        return float(divergence(one, other, False).mean())
+
+    assert disagreement(1.0) < 0.6 * disagreement(0.0)
+
+
+def test_without_dropout_nothing_is_read_twice(documents):
+    once = classifier(r_drop=0.0, dropout_mult=0.0).fit(documents, LABELS)
+    twice = classifier(r_drop=1.0, dropout_mult=0.0).fit(documents, LABELS)
+    assert np.array_equal(once.predict_proba(documents), twice.predict_proba(documents))
+    assert once.history_ == twice.history_
+
+
+@pytest.mark.parametrize("value", [-0.1, None, "1"])
+def test_other_values_are_refused(value, documents):
+    with pytest.raises(InvalidParameterError, match="r_drop"):
+        classifier(r_drop=value).fit(documents, LABELS)
