@@ -26,8 +26,8 @@ STYLES = {
     "minilm": ("frozen MiniLM + LogisticRegression", "#56B4E9", "--", "D"),
     "scratch": ("from scratch", "#000000", "-", "x"),
     "scratch-concat": ("from scratch, the paper's pooling", "#CC79A7", "-", "+"),
-    "en-small": ("ULMFiT, labelled texts only", "#D55E00", "-", "o"),
-    "en-small-plain": ("the paper's techniques alone", "#0072B2", "-", "P"),
+    "en-small": ("ULMFiT by default", "#D55E00", "-", "o"),
+    "en-small-plain": ("ULMFiT, the paper's techniques alone", "#0072B2", "-", "P"),
     "en-small-plain-semi": ("the same, also texts without labels", "#009E73", "-", "v"),
 }
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from _data import read_split
-from _runs import RESULTS, Labelled, draw, environment
+from _runs import PAPERS, RESULTS, Labelled, draw, environment
 from sklearn.metrics import log_loss
 
 from sk_ulmfit import ULMFiTClassifier
@@ -28,8 +28,8 @@ N_BINS = 10
 
 
 def measure_calibration(train: Labelled, test: Labelled, seed: int) -> dict[str, Any]:
-    """Fit with the package's defaults and `calibrate=True`; JSON-able figures before and after."""
-    clf = ULMFiTClassifier(calibrate=True, random_state=seed, verbose=1).fit(*train)
+    """Fit by the paper's techniques and `calibrate=True`; JSON-able figures before and after."""
+    clf = ULMFiTClassifier(calibrate=True, random_state=seed, verbose=1, **PAPERS).fit(*train)
     documents = clf.language_model_.transform(test[0])
     trained = clf.trained_
     result: dict[str, Any] = {"temperature": round(float(trained.temperature), 4)}
