@@ -259,11 +259,14 @@ class ClassifierNet(ULMFiTNet):
         return self.vectors_[id(data)]
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
-        if self.module_.training and self.criterion_.r_drop:
-            # Two rows in one batch cost less than two batches, and have masks of their own.
-            x = {name: rows.repeat_interleave(2, dim=0) for name, rows in x.items()}
-        logits: Tensor = super().infer(x, **fit_params)
-        return logits
+        if not (self.module_.training and self.criterion_.r_drop):
+            return super().infer(x, **fit_params)
+        if len(next(iter(x.values()))) == 1:
+            # As two rows of one batch, a text alone would be normalised by its dropout.
+            return torch.cat([super().infer(x, **fit_params), super().infer(x, **fit_params)])
+        # Two rows in one batch cost less than two batches, and have masks of their own.
+        x = {name: rows.repeat_interleave(2, dim=0) for name, rows in x.items()}
+        return super().infer(x, **fit_params)
 
     def _describe(self, batch: Any) -> str:
         if "vectors" in batch[0]:

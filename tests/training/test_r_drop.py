@@ -93,6 +93,11 @@ def test_predictions_with_dropout_agree_more(documents):
     assert disagreement(1.0) < 0.6 * disagreement(0.0)
 
 
+def test_a_text_alone_in_its_batch_is_not_normalised_by_its_own_dropout(documents):
+    clf = classifier(r_drop=1.0, batch_size=1, max_epochs=12).fit(documents, LABELS)
+    assert clf.score(documents, LABELS) > 0.8
+
+
 def test_without_dropout_nothing_is_read_twice(documents):
     once = classifier(r_drop=0.0, dropout_mult=0.0).fit(documents, LABELS)
     twice = classifier(r_drop=1.0, dropout_mult=0.0).fit(documents, LABELS)
