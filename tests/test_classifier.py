@@ -173,7 +173,12 @@ def test_long_documents_are_read_to_their_end(data):
     y = [word for word in ["yes", "no"] * 10]
     lm = language_model(max_epochs=0).fit(texts)
     clf = classifier(
-        max_epochs=15, pooling="last", unfreeze_schedule="full", dropout_mult=0, batch_size=5
+        max_epochs=15,
+        pooling="last",
+        unfreeze_schedule="full",
+        dropout_mult=0,
+        label_smoothing=0,
+        batch_size=5,
     )
     documents = lm.transform(texts)
     assert clf.fit(documents, y).score(documents, y) == 1.0

@@ -96,7 +96,7 @@ def test_progress_goes_on_where_it_was(tmp_path, capfd):
     cut_after(8, TEXTS, tmp_path, checkpoint_minutes=0)
     ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path, verbose=1).fit(TEXTS)
     shown = capfd.readouterr().err
-    percents = [int(percent) for percent in re.findall(r"(\d+)%\|", shown)]
+    percents = [int(percent) for percent in re.findall(r"\| *(\d+)%", shown)]
     assert percents[0] > 10 and percents[-1] >= 98
 
 
