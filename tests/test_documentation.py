@@ -67,8 +67,15 @@ def offline(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
+def fewer_epochs(monkeypatch):
+    """Where a page does not say how often to pass over the texts, a few times are enough here."""
+    monkeypatch.setitem(ULMFiTLanguageModel.__init__.__kwdefaults__, "max_epochs", 1)
+    monkeypatch.setitem(ULMFiTClassifier.__init__.__kwdefaults__, "max_epochs", 3)
+
+
 def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
     monkeypatch.chdir(tmp_path)
+    fewer_epochs(monkeypatch)
     blocks = code_of("README.md")
     assert len(blocks) == 2
     texts, labels = banking(2, 20)
@@ -76,7 +83,7 @@ def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
     for block in blocks:
         exec(block, names)
     names["vec"].fit(texts, labels)
-    search = names["search"].set_params(cv=2, estimator__lm__max_epochs=1, error_score="raise")
+    search = names["search"].set_params(cv=2, error_score="raise")
     search.set_params(estimator__clf__max_epochs=1).fit(texts, labels)
     for estimator in (names["pipe"], names["clf"], names["vec"], names["tuned"], search):
         assert set(estimator.predict(texts)) <= set(labels)
@@ -85,9 +92,7 @@ def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
 @pytest.mark.parametrize("page", ["docs/index.md", *GUIDE])
 def test_code_of_the_guide_runs(page, tmp_path, monkeypatch, offline):
     monkeypatch.chdir(tmp_path)
-    # Where a page does not say how often to pass over the texts, a few times are enough here.
-    monkeypatch.setitem(ULMFiTLanguageModel.__init__.__kwdefaults__, "max_epochs", 1)
-    monkeypatch.setitem(ULMFiTClassifier.__init__.__kwdefaults__, "max_epochs", 3)
+    fewer_epochs(monkeypatch)
     texts, labels = banking(3, 24)
     names = {"__name__": "__main__"}
     names |= {"texts": texts[:60], "labels": labels[:60]}

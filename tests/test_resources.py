@@ -46,6 +46,7 @@ print(json.dumps(sizes))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_twenty_fits_take_the_memory_of_three():
     sizes = run_in_a_process(MANY_FITS)
@@ -104,6 +105,7 @@ print(json.dumps(sizes))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_a_long_training_with_a_sampled_softmax_takes_the_memory_of_a_short_one():
     # The number of different words drawn varies; oneDNN keeps code for every size it has seen.

@@ -98,6 +98,14 @@ def test_a_text_alone_in_its_batch_is_not_normalised_by_its_own_dropout(document
     assert clf.score(documents, LABELS) > 0.8
 
 
+def test_labels_of_a_multilabel_problem_are_learned_with_weights(documents):
+    y = (LABELS[:, None] == np.unique(LABELS)).astype(int)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    clf = classifier(r_drop=1.0, max_epochs=12).fit(documents, y, sample_weight=weights)
+    assert np.mean(clf.predict(documents) == y) > 0.9
+    assert clf.partial_fit(documents, y).n_epochs_ == 13
+
+
 def test_without_dropout_nothing_is_read_twice(documents):
     once = classifier(r_drop=0.0, dropout_mult=0.0).fit(documents, LABELS)
     twice = classifier(r_drop=1.0, dropout_mult=0.0).fit(documents, LABELS)
