@@ -87,8 +87,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Whether the encoder drops out while all of it is frozen, as the paper's does. False: its
         outputs do not change then, so they are computed once and kept (12 bytes a text for every
         unit of embedding and layers), and epochs that train the head alone cost next to nothing.
-    head_sizes : tuple of int, default=(50,)
-        Widths of the head's hidden layers.
+    head_sizes : tuple of int or "auto", default="auto"
+        Widths of the head's hidden layers. "auto": one of 50, as the paper's, or of twice as many
+        as there are classes if that is more: a layer narrower than the classes would have to tell
+        more of them apart than it has units.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
             default="concat-layers"
         How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
@@ -175,7 +177,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "r_drop": [Interval(Real, 0, None, closed="left")],
         "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
-        "head_sizes": [tuple, list],
+        "head_sizes": [tuple, list, StrOptions({"auto"})],
         "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -205,7 +207,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         dropout_mult: float = 0.5,
         r_drop: float = 1.0,
         frozen_dropout: bool = True,
-        head_sizes: tuple[int, ...] = (50,),
+        head_sizes: tuple[int, ...] | str = "auto",
         pooling: str = "concat-layers",
         calibrate: bool = False,
         class_weight: dict | str | None = None,
@@ -349,7 +351,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 language_model.trained_,
                 targets.classes,
                 targets.multilabel,
-                tuple(self.head_sizes),
+                self._head_sizes(len(targets.classes)),
                 self.pooling,
             )
         documents = documents.take(np.flatnonzero(targets.labelled))
@@ -405,11 +407,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         """Refuse, before hours of training, what would fail after them."""
         if not isinstance(schedule, str):
             trained_groups(schedule, max(1, len(schedule)), 1)
-        if not all(isinstance(size, Integral) and size >= 1 for size in self.head_sizes):
+        if not all(isinstance(size, Integral) and size >= 1 for size in self._head_sizes(1)):
             raise ValueError(
                 "head_sizes must hold the widths of the head's hidden layers, whole numbers from "
                 f"1 up, got {self.head_sizes!r}."
             )
+
+    def _head_sizes(self, n_classes: int) -> tuple[int, ...]:
+        if self.head_sizes == "auto":
+            return (max(50, 2 * n_classes),)
+        return tuple(self.head_sizes)  # type: ignore[arg-type]
 
     def _language_model_stage(
         self, X: list[str] | EncodedDocuments, seed: int

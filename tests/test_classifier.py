@@ -90,6 +90,17 @@ def test_a_fitted_classifier_stays_as_it_is_whatever_becomes_of_the_language_mod
     np.testing.assert_array_equal(clf.predict_proba(texts), expected)
 
 
+@pytest.mark.parametrize(("n_classes", "width"), [(3, 50), (40, 80)])
+def test_the_head_is_no_narrower_than_twice_the_classes(n_classes, width, data, lm):
+    clf = classifier(language_model=FrozenEstimator(lm), max_epochs=1)
+    assert clf.head_sizes == "auto"
+    texts = data[0]
+    y = np.arange(len(texts)) % n_classes
+    assert clf.fit(texts, y).trained_.head_sizes == (width,)
+    clf.set_params(head_sizes=(7, 5))
+    assert clf.fit(texts, y).trained_.head_sizes == (7, 5)
+
+
 def test_trained_language_model_keeps_its_direction(data):
     texts, y = data
     backward = language_model(direction="backward", max_epochs=1).fit(texts)
@@ -330,7 +341,12 @@ def test_bad_parameters_are_refused_before_the_language_model_is_trained(data):
             raise AssertionError("training began")
 
     lm = language_model(callbacks=[NoTraining()])
-    for params in ({"unfreeze_schedule": (1, -1)}, {"head_sizes": (0,)}, {"head_sizes": ("a",)}):
+    for params in (
+        {"unfreeze_schedule": (1, -1)},
+        {"head_sizes": (0,)},
+        {"head_sizes": ("a",)},
+        {"head_sizes": "wide"},
+    ):
         with pytest.raises(ValueError, match=next(iter(params))):
             classifier(language_model=lm, **params).fit(*data)
 
