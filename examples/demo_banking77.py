@@ -3,8 +3,8 @@
 banking77 holds 13,083 questions of bank customers, each about one of 77 things. Both models are
 trained on the same 10,003 of them and asked about the other 3,080.
 
-    python examples/demo_banking77.py            # all of it, a few minutes on two cores
-    python examples/demo_banking77.py --short    # 10 of the 77 classes, under a minute
+    python examples/demo_banking77.py            # all of it, half an hour on two cores
+    python examples/demo_banking77.py --short    # 10 of the 77 classes, a minute or two
 """
 
 from __future__ import annotations
