@@ -38,15 +38,15 @@ from sklearn.pipeline import Pipeline
 texts, y = banking()
 sizes = []
 for seed in range(20):
-    lm = language_model(random_state=seed, emb_size=64, hidden_size=200)
-    pipe = Pipeline([("lm", lm), ("clf", classifier(random_state=seed))]).fit(texts, y)
+    lm = language_model(random_state=seed, emb_size=64, hidden_size=200, max_epochs=1)
+    clf = classifier(random_state=seed, max_epochs=2)
+    pipe = Pipeline([("lm", lm), ("clf", clf)]).fit(texts, y)
     pipe.predict(texts)
     sizes.append(resident())
 print(json.dumps(sizes))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_twenty_fits_take_the_memory_of_three():
     sizes = run_in_a_process(MANY_FITS)
@@ -105,7 +105,6 @@ print(json.dumps(sizes))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_a_long_training_with_a_sampled_softmax_takes_the_memory_of_a_short_one():
     # The number of different words drawn varies; oneDNN keeps code for every size it has seen.
