@@ -345,7 +345,7 @@ def card(name: str, model: str, runs: list[dict[str, Any]]) -> str:
     }
     start = lm.get("pretrained") or f"{lm['emb_size']}/{lm['hidden_size']}/{lm['n_layers']}"
     return (
-        f"- **{SETS[name]}, {NAMES[model]}**: language model {start} on {first['n_train']} "
+        f"- {SETS[name]}, {NAMES[model]}: language model {start} on {first['n_train']} "
         f"training texts, {lm['max_epochs']} epochs, then the classifier, {clf['max_epochs']} "
         f"epochs, `{clf['unfreeze_schedule']}`.\n"
         f"  Training loss of the language model {ends['lm'][0]:.2f} → {ends['lm'][1]:.2f}, of the "

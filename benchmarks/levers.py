@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from _data import read_split
-from _runs import draw
+from _runs import PAPERS, draw
 from wikitext_perplexity import wikitext_perplexity
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -56,7 +56,7 @@ def downstream(model: TrainedLanguageModel, data: Path, name: str) -> dict[str, 
         held_out, pool = draw(read_split(data, name, "train"), N_HELD_OUT, 1000 + seed)
         train, _ = draw(pool, N_LABELS, seed)
         begin = time.process_time()
-        clf = ULMFiTClassifier(ULMFiTLanguageModel.from_trained(model), random_state=seed)
+        clf = ULMFiTClassifier(ULMFiTLanguageModel.from_trained(model), random_state=seed, **PAPERS)
         clf.fit(*train)
         seconds.append(time.process_time() - begin)
         wrong = clf.predict(held_out[0]) != np.array(held_out[1])

@@ -79,10 +79,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Multiplier of all dropout probabilities of the paper's scripts (head .4 and .1, hidden .3,
         input .4, embedding .05, weights .5).
     r_drop : float, default=1.0
-        Weight of R-Drop [4]_: in training every text is read twice at a time, with other dropout,
-        and this much of how far apart the two predictions are (half of the Kullback-Leibler
-        divergences in both directions) is added to the mean of their losses. 0 reads texts once,
-        in half to two thirds of the time.
+        Weight of R-Drop [4]_: in training every text is read twice at a time, with other dropout
+        of inputs, hidden units and head, and this much of how far apart the two predictions are
+        (half of the Kullback-Leibler divergences in both directions) is added to the mean of their
+        losses. (The paper adds it to their sum: this is half of its alpha.) 0 reads texts once, in
+        half to two thirds of the time and in less memory.
     frozen_dropout : bool, default=True
         Whether the encoder drops out while all of it is frozen, as the paper's does. False: its
         outputs do not change then, so they are computed once and kept (12 bytes a text for every
@@ -118,7 +119,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     patience : int, default=3
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the training.
+        Further callbacks of the training. With R-Drop the `y_pred` that they get of a training
+        batch has two rows for every text, beside one another.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False
@@ -137,7 +139,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     classes_ : ndarray of shape (n_classes,)
         The classes.
     history_ : list of dict
-        For every epoch losses, learning rates of the layer groups, and which were trained.
+        For every epoch losses, learning rates of the layer groups, and which were trained. Unlike
+        `valid_loss`, `train_loss` is computed with dropout, smoothed labels and R-Drop.
     n_epochs_ : int
         Number of epochs trained, of each direction.
     language_model_ : ULMFiTLanguageModel

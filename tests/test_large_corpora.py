@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import tempfile
 
 import pytest
@@ -62,10 +61,3 @@ def test_files_without_texts_are_refused(tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(ValueError, match="X has no texts"):
         language_model().fit(tmp_path / "empty.txt")
-
-
-def test_80_columns_suffice_for_epoch_perplexity_rate_and_time_left(capfd, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    language_model(max_epochs=10, verbose=1).fit(TEXTS)
-    last = capfd.readouterr().err.rpartition("\r")[2][:80]
-    assert re.search(r"epoch=10/10, perplexity=\d+\.\d, [\d.]+k?tok/s, \d\d:\d\d<00:00", last), last

@@ -94,8 +94,8 @@ class TrainingHistoryDisplay:
 
         An epoch's training loss is the mean over its steps, so layers are marked between the
         epoch that first trains them and the one before. Training losses are computed with
-        dropout, and a language model's contain its regularisation: losses on the texts set aside
-        may well be lower.
+        dropout, and contain a language model's regularisation, or a classifier's label smoothing
+        and R-Drop: losses on the texts set aside may well be lower.
 
         Parameters
         ----------

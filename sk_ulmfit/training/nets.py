@@ -264,7 +264,8 @@ class ClassifierNet(ULMFiTNet):
         if len(next(iter(x.values()))) == 1:
             # As two rows of one batch, a text alone would be normalised by its dropout.
             return torch.cat([super().infer(x, **fit_params), super().infer(x, **fit_params)])
-        # Two rows in one batch cost less than two batches, and have masks of their own.
+        # Two rows in one batch cost less than two batches, and have masks of their own, but for those
+        # of words and of recurrent weights, which all rows of a batch share.
         x = {name: rows.repeat_interleave(2, dim=0) for name, rows in x.items()}
         return super().infer(x, **fit_params)
 
@@ -272,7 +273,9 @@ class ClassifierNet(ULMFiTNet):
         if "vectors" in batch[0]:
             return f"{len(batch[0]['vectors'])} texts. Lower batch_size (now {self.batch_size})"
         n_texts, n_tokens = batch[0]["ids"].shape
+        twice = self.module_.training and self.criterion_.r_drop
         return (
-            f"{n_texts} texts of up to {n_tokens} tokens. Lower batch_size (now "
-            f"{self.batch_size}), or cut long texts by max_length"
+            f"{n_texts} texts of up to {n_tokens} tokens{', each read twice' if twice else ''}. "
+            f"Lower batch_size (now {self.batch_size}), or cut long texts by max_length"
+            f"{', or set r_drop=0' if twice else ''}"
         )

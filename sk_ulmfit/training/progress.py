@@ -9,8 +9,8 @@ import torch
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-# A terminal of 80 columns cuts a long line at its right: what is learned comes first, the bar last.
-_FORMAT = "{desc}{postfix}, {rate_fmt}, {elapsed}<{remaining} |{bar}| {percentage:3.0f}%"
+# A terminal of 80 columns cuts a long line at its right: what is awaited comes first, the bar last.
+_FORMAT = "{desc}, {percentage:.0f}%, {elapsed}<{remaining}, {rate_fmt}{postfix} |{bar}|"
 
 
 class ProgressBar(Callback):
@@ -65,10 +65,10 @@ class ProgressBar(Callback):
             self.bar_.update(len(targets[0]))
         # Reading a number off a GPU waits for it: only when the bar has just been drawn.
         if self.mean_nll_ is not None and self.bar_.n == self.bar_.last_print_n:
-            self.bar_.set_postfix(**self._state(net), refresh=False)
+            self.bar_.set_postfix(self._state(net), refresh=False)
 
-    def _state(self, net: Any) -> dict[str, str]:
-        state = {"epoch": f"{len(net.history)}/{net.max_epochs}"}
+    def _state(self, net: Any, **held_out: str) -> dict[str, str]:
+        state = {"epoch": f"{len(net.history)}/{net.max_epochs}", **held_out}
         if self.mean_nll_ is not None:
             state["perplexity"] = _perplexity(float(self.mean_nll_))
         return state
@@ -77,14 +77,14 @@ class ProgressBar(Callback):
         self.mean_nll_ = nll if self.mean_nll_ is None else self.mean_nll_ * 0.99 + nll * 0.01
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        last, state = net.history[-1], self._state(net)
-        if self.unit == "tok":
-            if "valid_loss" in last:
-                state["valid_perplexity"] = _perplexity(last["valid_loss"])
-        else:
-            losses = ("train_loss", "valid_loss")
-            state.update({name: f"{last[name]:.3f}" for name in losses if name in last})
-        self.bar_.set_postfix(**state)
+        last, held_out = net.history[-1], {}
+        shown = _perplexity if self.unit == "tok" else "{:.3f}".format
+        if "valid_loss" in last:
+            held_out["valid"] = shown(last["valid_loss"])
+        state = self._state(net, **held_out)
+        if self.unit == "doc":
+            state["loss"] = shown(last["train_loss"])
+        self.bar_.set_postfix(state)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.bar_ is not None:

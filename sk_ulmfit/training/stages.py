@@ -55,7 +55,7 @@ def language_model_stage(
         return train_language_model(module, stream, held_out, options, dropout_mult)
 
     modules = {name: start.module(name, dropouts) for name in start.directions}
-    return _each_direction(modules, train_one, options, "language model")
+    return _each_direction(modules, train_one, options, "LM")
 
 
 def classifier_stage(
@@ -119,7 +119,7 @@ def _each_direction(
     history: list[dict[str, Any]] = []
     interrupt: TrainingInterrupted | None = None
     for n, (direction, module) in enumerate(modules.items()):
-        own = replace(options, seed=options.seed + n, label=f"{label} ({direction})")
+        own = replace(options, seed=options.seed + n, label=f"{direction} {label}")
         try:
             with torch.inference_mode(False):  # whatever the caller is in
                 epochs = train_one(module, direction == "backward", own)

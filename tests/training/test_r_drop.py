@@ -66,11 +66,12 @@ class Rows(Callback):
         self.seen[training].add(len(y_pred) / len(batch[1][0]))
 
 
-@pytest.mark.parametrize("params", [{}, {"frozen_dropout": False}, {"direction": "backward"}])
-def test_texts_are_read_twice_in_training_and_once_elsewhere(params, documents):
-    if params.pop("direction", None):
-        documents = language_model(max_epochs=1, direction="backward").fit(TEXTS).transform(TEXTS)
-    clf = classifier(r_drop=1.0, early_stopping=True, callbacks=[Rows()], **params)
+@pytest.mark.parametrize("frozen_dropout", [True, False])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_texts_are_read_twice_in_training_and_once_elsewhere(direction, frozen_dropout):
+    documents = language_model(max_epochs=1, direction=direction).fit(TEXTS).transform(TEXTS)
+    options = {"frozen_dropout": frozen_dropout, "early_stopping": True, "callbacks": [Rows()]}
+    clf = classifier(r_drop=1.0, **options)
     clf.fit(documents, LABELS)
     assert Rows.seen == {True: {2.0}, False: {1.0}}
     assert clf.set_params(r_drop=0.0).fit(documents, LABELS) and Rows.seen[True] == {1.0}

@@ -103,7 +103,10 @@ def test_out_of_memory_tells_the_sizes_in_play_and_what_to_lower(texts):
     assert "million weights" in message and "CUDA out of memory" in message
     documents = language_model(max_epochs=1).fit(texts).transform(texts)
     longest = int(documents.tokens.lengths.max())
-    with pytest.raises(torch.cuda.OutOfMemoryError) as caught:
-        classifier(callbacks=[NoMemory()], batch_size=len(texts)).fit(documents, banking()[1])
-    message = str(caught.value)
-    assert f"{len(texts)} texts of up to {longest} tokens" in message and "max_length" in message
+    clf = classifier(callbacks=[NoMemory()], batch_size=len(texts))
+    for r_drop in (0.0, 1.0):
+        with pytest.raises(torch.cuda.OutOfMemoryError) as caught:
+            clf.set_params(r_drop=r_drop).fit(documents, banking()[1])
+        message = str(caught.value)
+        assert f"{len(texts)} texts of up to {longest} tokens" in message
+        assert "max_length" in message and ("r_drop" in message) == bool(r_drop)
