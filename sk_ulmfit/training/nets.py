@@ -264,8 +264,8 @@ class ClassifierNet(ULMFiTNet):
         if len(next(iter(x.values()))) == 1:
             # As two rows of one batch, a text alone would be normalised by its dropout.
             return torch.cat([super().infer(x, **fit_params), super().infer(x, **fit_params)])
-        # Two rows in one batch cost less than two batches, and have masks of their own, but for those
-        # of words and of recurrent weights, which all rows of a batch share.
+        # Two rows in one batch cost less than two batches, and have masks of their own, but for
+        # those of words and of recurrent weights, which all rows of a batch share.
         x = {name: rows.repeat_interleave(2, dim=0) for name, rows in x.items()}
         return super().infer(x, **fit_params)
 
