@@ -410,7 +410,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         """Refuse, before hours of training, what would fail after them."""
         if not isinstance(schedule, str):
             trained_groups(schedule, max(1, len(schedule)), 1)
-        if not all(isinstance(size, Integral) and size >= 1 for size in self._head_sizes(1)):
+        if self.head_sizes != "auto" and not all(
+            isinstance(size, Integral) and size >= 1 for size in self.head_sizes
+        ):
             raise ValueError(
                 "head_sizes must hold the widths of the head's hidden layers, whole numbers from "
                 f"1 up, got {self.head_sizes!r}."

@@ -258,8 +258,12 @@ class ClassifierNet(ULMFiTNet):
             self.vectors_[id(data)] = torch.from_numpy(vectors)
         return self.vectors_[id(data)]
 
+    @property
+    def _reads_twice(self) -> bool:
+        return self.module_.training and self.criterion_.r_drop > 0
+
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
-        if not (self.module_.training and self.criterion_.r_drop):
+        if not self._reads_twice:
             return super().infer(x, **fit_params)
         if len(next(iter(x.values()))) == 1:
             # As two rows of one batch, a text alone would be normalised by its dropout.
@@ -273,9 +277,8 @@ class ClassifierNet(ULMFiTNet):
         if "vectors" in batch[0]:
             return f"{len(batch[0]['vectors'])} texts. Lower batch_size (now {self.batch_size})"
         n_texts, n_tokens = batch[0]["ids"].shape
-        twice = self.module_.training and self.criterion_.r_drop
+        twice, once = (", each read twice", ", or set r_drop=0") if self._reads_twice else ("", "")
         return (
-            f"{n_texts} texts of up to {n_tokens} tokens{', each read twice' if twice else ''}. "
-            f"Lower batch_size (now {self.batch_size}), or cut long texts by max_length"
-            f"{', or set r_drop=0' if twice else ''}"
+            f"{n_texts} texts of up to {n_tokens} tokens{twice}. Lower batch_size (now "
+            f"{self.batch_size}), or cut long texts by max_length{once}"
         )
