@@ -123,9 +123,9 @@ def explain(
     X = texts if language_model is None else language_model.transform(texts)
     tokens = clf._tokens(X)
     outputs = _outputs(clf, target, EncodedDocuments(tokens, clf.trained_.language_model))
-    readers = Reader.of_all_directions(clf.trained_, resolve_device(clf.device))
     bar = tqdm(texts, desc="explanations", unit="doc", disable=not clf.verbose)
     with torch.inference_mode(False):  # gradients are needed, whatever the caller is in
+        readers = Reader.of_all_directions(clf.trained_, resolve_device(clf.device))
         return [
             _explanation(clf, readers, text, tokens.document(i), outputs[i], n_steps, tolerance)
             for i, text in enumerate(bar)

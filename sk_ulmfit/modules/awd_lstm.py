@@ -75,9 +75,24 @@ class LSTMLayer(nn.Module):
             dtype = torch.get_autocast_dtype(kind)
             x, state = x.to(dtype), (state[0].to(dtype), state[1].to(dtype))
             weights = [weight.to(dtype) for weight in weights]
+        train = self.training
+        if kind == "cuda":
+            weights = side_by_side(weights)
+            train = torch.is_grad_enabled()  # cuDNN differentiates nothing else
         # has_biases, num_layers, dropout, train, bidirectional, batch_first
-        out, h, c = torch.lstm(x, state, weights, True, 1, 0.0, self.training, False, False)
+        out, h, c = torch.lstm(x, state, weights, True, 1, 0.0, train, False, False)
         return out, (h, c)
+
+
+def side_by_side(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Copy tensors into one piece of memory, differentiably.
+
+    That is how cuDNN takes the weights of an LSTM. Others torch copies itself, one after another,
+    and warns of it; and weights that lie so for good are not what DropConnect has just made.
+    """
+    memory = torch.cat([weight.flatten() for weight in weights])
+    parts = memory.split([weight.numel() for weight in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
 
 
 class AWDLSTM(nn.Module):

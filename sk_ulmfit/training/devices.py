@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from .distributed import own_gpu
+
 # The process in which torch may have started threads.
 _process = os.getpid()
 
@@ -18,7 +20,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        ``"auto"`` takes the GPU if there is one.
+        ``"auto"`` takes the GPU if there is one that this process can use: one that was forked
+        from a process that has used it cannot. Of several GPUs, each of the processes that
+        torchrun started has its own.
 
     Raises
     ------
@@ -27,13 +31,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     _leave_threads_behind()
     if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if _gpu_is_usable() else "cpu"
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda' or a torch device, got {device!r}."
         ) from error
+    if resolved == torch.device("cuda") and (own := own_gpu()) is not None:
+        resolved = torch.device("cuda", own)
     try:
         torch.empty(1, device=resolved)
         torch.Generator(device=resolved)
@@ -44,6 +50,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
             "is one and the CPU elsewhere."
         ) from error
     return resolved
+
+
+def _gpu_is_usable() -> bool:
+    if not torch.cuda.is_available():
+        return False
+    try:
+        torch.empty(1, device="cuda")
+    except RuntimeError as error:
+        return "forked" not in str(error)
+    return True
 
 
 def _leave_threads_behind() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import datetime
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -79,15 +80,33 @@ class Share:
                 distributed.barrier()
 
 
+def _backend() -> str:
+    """What the processes talk through: on GPUs NCCL, which wants one for each of them."""
+    if torch.cuda.device_count() < int(os.environ["LOCAL_WORLD_SIZE"]):
+        return "gloo"
+    return "cpu:gloo,cuda:nccl"
+
+
+def _started_by_torchrun() -> bool:
+    return distributed.is_available() and distributed.is_torchelastic_launched()
+
+
+def own_gpu() -> int | None:
+    """Find which GPU of this machine is this process's among those that torchrun started."""
+    if not (_started_by_torchrun() and torch.cuda.is_available()):
+        return None
+    return int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+
+
 def own_share() -> Share:
     """Find this process's place among those that torchrun started; one of one without it."""
     if not distributed.is_available():
         return Share()
     if not distributed.is_initialized():
-        if not distributed.is_torchelastic_launched():
+        if not _started_by_torchrun():
             return Share()
         distributed.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo",
+            _backend(),
             timeout=datetime.timedelta(days=1),  # the first one may tokenise for hours
         )
         atexit.register(distributed.destroy_process_group)

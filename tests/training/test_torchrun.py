@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from sk_ulmfit import ULMFiTLanguageModel, load
 from sk_ulmfit.datasets import load_banking77
@@ -27,7 +28,7 @@ import os, sys
 from pathlib import Path
 from sk_ulmfit import ULMFiTLanguageModel
 directory = Path(sys.argv[1])
-lm = ULMFiTLanguageModel(**eval(sys.argv[2]), device="cpu")
+lm = ULMFiTLanguageModel(**{"device": "cpu", **eval(sys.argv[2])})
 lm.fit(directory / "texts.txt")
 lm.save(directory / ("model-" + os.environ["RANK"]))
 """
@@ -81,6 +82,16 @@ def test_two_processes_learn_what_one_does(params, tmp_path):
     assert resumed.fit(tmp_path / "texts.txt").trained_.fingerprint == (
         together[0].trained_.fingerprint
     )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_processes_that_share_a_gpu_learn_what_one_does(n_processes, tmp_path):
+    done = torchrun(tmp_path, {**PARAMS, "device": "auto"}, n_processes)
+    assert done.returncode == 0, done.stderr
+    alone = ULMFiTLanguageModel(**PARAMS, device="cuda").fit(tmp_path / "texts.txt")
+    together = load(tmp_path / "model-0").perplexity(TEXTS)
+    assert together == pytest.approx(alone.perplexity(TEXTS), rel=1e-2)
 
 
 def test_more_processes_than_parts_of_a_batch_are_refused(tmp_path):

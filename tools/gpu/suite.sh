@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Run the tests on a GPU, those that need one too, and leave a classifier trained on it in OUT.
 #
-#   tools/gpu/suite.sh OUT
+#   tools/gpu/suite.sh OUT [WORKERS]
 #
 # Then, on a machine without a GPU: python tools/gpu/unpickle.py OUT/classifier.joblib
 set -euo pipefail
-out=$1
+out=$1 workers=${2:-8}
 root=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
 cd "$root"
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 python3 tools/gpu/unpickle.py --make "$out/classifier.joblib"
-python3 -m pytest -q tests --timeout 900
+python3 -m pytest -q tests -n "$workers" --dist loadfile --timeout 900
