@@ -25,6 +25,13 @@ PAPERS: dict[str, Any] = {"r_drop": 0.0, "label_smoothing": 0.0, "head_sizes": (
 Labelled = tuple[list[str], list[str]]
 
 
+def result_file(script: str, name: str, what: str | None, n_labels: int | None, seed: int) -> Path:
+    """Where a run of a script on a data set is written down; `what` is its model or row."""
+    drawn = f"{n_labels}labels" if n_labels else None
+    parts = [part for part in (script, name, what, drawn, str(seed)) if part]
+    return RESULTS / f"{'-'.join(parts)}.json"
+
+
 def draw(data: Labelled, n: int, seed: int) -> tuple[Labelled, Labelled]:
     """Draw `n` labelled texts, each class with about its share, at least one; and the others."""
     texts, labels = data

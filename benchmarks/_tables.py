@@ -65,26 +65,35 @@ def read_results() -> Groups:
 
 def full_table(groups: Groups) -> str:
     """Errors and times of all models with all labels."""
-    rows = ["| data | model | seeds | test error % | fit seconds | predict texts/s |"]
-    rows.append("|---|---|---|---|---|---|")
+    rows = ["| data | model | seeds | test error % | on | fit seconds | predict texts/s |"]
+    rows.append("|---|---|---|---|---|---|---|")
     for (name, model, _), runs in groups.items():
         seconds = np.median([run["fit_seconds"] for run in runs])
         rate = np.median([run["predict_per_second"] for run in runs])
         rows.append(
             f"| {SETS[name]} | {NAMES[model]} | {len(runs)} | "
-            f"{mean_and_spread([run['error'] for run in runs])} | {seconds:.0f} | {rate:.0f} |"
+            f"{mean_and_spread([run['error'] for run in runs])} | {devices(runs)} | "
+            f"{seconds:.0f} | {rate:.0f} |"
         )
     return "\n".join(rows) + "\n\n" + where(groups)
 
 
+def devices(runs: list[dict[str, Any]]) -> str:
+    """What the runs were computed on."""
+    return ", ".join(sorted({run["machine"]["gpu"] or "CPU" for run in runs}))
+
+
 def where(groups: Groups) -> str:
-    """The machine that the times are of."""
-    run = next(iter(groups.values()))[0]
-    machine, versions = run["machine"], run["versions"]
+    """What all the times have in common."""
+    runs = [run for group in groups.values() for run in group]
+
+    def all_of(part: str, name: str) -> str:
+        return " and ".join(sorted({str(run[part][name]) for run in runs}))
+
     return (
-        f"Median times, with {machine['threads']} CPU thread(s) and {machine['gpu'] or 'no GPU'}; "
-        f"torch {versions['torch']}, scikit-learn {versions['scikit-learn']}. Other runs went on "
-        "beside them: take times as upper bounds."
+        f"Median times, with {all_of('machine', 'threads')} CPU thread(s); torch "
+        f"{all_of('versions', 'torch')}, scikit-learn {all_of('versions', 'scikit-learn')}. Other "
+        "runs went on beside them, on a GPU five: take times as upper bounds."
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from _data import read_split
-from _runs import PAPERS, RESULTS, Labelled, draw, environment
+from _runs import PAPERS, Labelled, draw, environment, result_file
 from sklearn.metrics import log_loss
 
 from sk_ulmfit import ULMFiTClassifier
@@ -70,8 +70,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     for seed, name in product(options.seed, options.sets):
-        drawn = f"-{options.labels}labels" if options.labels else ""
-        file = RESULTS / f"calibration-{name}{drawn}-{seed}.json"
+        file = result_file("calibration", name, None, options.labels, seed)
         if file.exists():
             continue
         train, test = (read_split(options.data, name, split) for split in ("train", "test"))

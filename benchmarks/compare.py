@@ -28,7 +28,7 @@ import numpy as np
 from _baselines import MiniLM, fasttext, tfidf
 from _data import read_split
 from _peer import measure_fastai
-from _runs import PAPERS, RESULTS, draw, measure
+from _runs import PAPERS, RESULTS, draw, measure, result_file
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -68,10 +68,13 @@ def scratch(seed: int, **params: Any) -> ULMFiTClassifier:
     return ULMFiTClassifier(lm, random_state=seed, verbose=1, **PAPERS, **params)
 
 
-MODELS = {
+BASELINES = {
     "tfidf": lambda seed: tfidf(),
     "fasttext": fasttext,
     "minilm": lambda seed: MiniLM(),
+}
+MODELS = {
+    **BASELINES,
     "scratch": scratch,
     "scratch-concat": lambda seed: scratch(seed, pooling="concat"),
     "ulmfit": ulmfit,
@@ -123,6 +126,11 @@ def fine_tuned(
     return lm.set_params(checkpoint_dir=None), tuning
 
 
+def full_name(model: str, lm_texts: int | None) -> str:
+    """A model with the number of texts that its language model has read, if it is limited."""
+    return f"{model}-{lm_texts}" if lm_texts and model in SEMI else model
+
+
 def run(
     options: argparse.Namespace, name: str, model: str, seed: int, n_labels: int | None
 ) -> dict[str, Any]:
@@ -132,7 +140,8 @@ def run(
         train, _ = draw(train, n_labels, seed)
     if options.test_rows is not None:
         test, _ = draw(test, options.test_rows, 0)
-    described = {"set": name, "model": model, "seed": seed, "labels": n_labels}
+    called = full_name(model, options.lm_texts)
+    described = {"set": name, "model": called, "seed": seed, "labels": n_labels}
     if model == "fastai":
         return {**described, **measure_fastai(options.peer, train, test, seed)}
     if model in SEMI:
@@ -176,13 +185,11 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     runs = product(options.seed, options.sets, options.labels or [None], options.model)
     for seed, name, n_labels, model in runs:
-        drawn = f"-{n_labels}labels" if n_labels else ""
-        read = f"-{options.lm_texts}" if options.lm_texts and model in SEMI else ""
-        file = RESULTS / f"compare-{name}-{model}{read}{drawn}-{seed}.json"
+        called = full_name(model, options.lm_texts)
+        file = result_file("compare", name, called, n_labels, seed)
         if file.exists():
             continue
         result = run(options, name, model, seed, n_labels)
-        result["model"] += read
         file.write_text(json.dumps(result, indent=1) + "\n")
         print(f"{file.name}: test error {result['error']:.2f} %", flush=True)
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from _data import read_split
-from _runs import PAPERS, RESULTS, Labelled, draw, measure
+from _runs import PAPERS, RESULTS, Labelled, draw, measure, result_file
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -137,8 +137,7 @@ def main() -> None:
     end = time.monotonic() + 60 * (options.budget or float("inf"))
     with tempfile.TemporaryDirectory() as memory:
         for seed, name, row in product(options.seed, options.sets, options.row):
-            drawn = f"-{options.labels}labels" if options.labels else ""
-            file = RESULTS / f"paper-{name}-{row}{drawn}-{seed}.json"
+            file = result_file("paper", name, row, options.labels, seed)
             if file.exists():
                 continue
             if time.monotonic() > end:

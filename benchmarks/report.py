@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from _figures import FIGURES, draw_figure, in_step
 from _runs import RESULTS
@@ -96,13 +97,27 @@ def card_of_model() -> str:
         "n_layers": lm["n_layers"],
         "corpus": f"{first['corpus_tokens'] / 1e6:.0f}",
         "table": "\n".join(rows),
-        **first,
-        "sittings": len(sittings),
-        "lr": ", ".join(str(sitting["lr"]) for sitting in sittings),
+        "vectors_share": first["vectors_share"],
+        "sittings": sittings_table(sittings),
     }
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text
+
+
+def sittings_table(sittings: list[dict[str, Any]]) -> str:
+    """How a direction was trained, a row for each time that its training was taken up."""
+    rows = [
+        "| tokens | on | rate | batch | samples of the softmax | dropout times |",
+        "|---|---|---|---|---|---|",
+    ]
+    for sitting in sittings:
+        rows.append(
+            f"| {sitting['tokens'] / 1e6:.1f} M | {sitting['device']} | {sitting['lr']} | "
+            f"{sitting['batch_size']} x 70 | {sitting['softmax_samples']} | "
+            f"{sitting['dropout_mult']} |"
+        )
+    return "\n".join(rows)
 
 
 def main() -> None:

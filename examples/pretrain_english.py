@@ -12,9 +12,10 @@ This is how the shipped model "en-small" was made. In the order of what is done:
 4. The language models of both directions are trained on them, with a sampled softmax and in
    bfloat16 where the device computes in it.
 
-Interrupted, the same command with the same --work goes on. A finished model is trained further, on
-other articles, with `--start MODEL --seed 1` and another --work and --out. Several GPUs of one
-machine share the work:
+Interrupted, the same command with the same --work goes on. After one with `--prepare`, which ends
+before the training, two processes can train the two directions at once. A finished model is trained
+further, on other articles, with `--start MODEL --seed 1` and another --work and --out. Several GPUs
+of one machine share the work:
 
     torchrun --nproc-per-node 4 examples/pretrain_english.py CORPORA/enwiki --tokens 1e9
 """
@@ -26,6 +27,7 @@ import itertools
 import json
 import math
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -272,6 +274,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--vectors-scale", type=float, default=0.6, help="their deviation")
     parser.add_argument("--n-jobs", type=int, default=2, help="processes that tokenise")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--prepare", action="store_true", help="end before the training")
     args = parser.parse_args(arguments)
     args.device_name = "CPU"
     if torch.cuda.is_available() and args.device != "cpu":
@@ -285,9 +288,14 @@ def main() -> None:
     """Train, and write the model."""
     args = parse_args()
     start = starting_point(args)
+    if args.prepare:
+        return
     planned = plan(args, start)
     articles = Articles(args.corpora, planned["share"], args.seed)
     for direction in args.directions:
+        corpus = args.work / direction / "corpus"
+        if planned["share"] == 1.0 and not corpus.exists():
+            shutil.copytree(args.work / "all", corpus)  # tokenised already
         model = language_model(
             args,
             start,

@@ -27,6 +27,8 @@ def paper(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(FOLDER))
     script = importlib.import_module("paper")
     monkeypatch.setattr(script, "RESULTS", tmp_path / "results")
+    runs = importlib.import_module("_runs")
+    monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
     return script
 
 
@@ -159,3 +161,41 @@ def test_fastai_begins_with_our_weights(paper, tmp_path):
     assert read.tokenizer.vocab == model.tokenizer.vocab
     for name, array in model.weights["forward"].items():
         np.testing.assert_array_equal(read.weights["forward"][name], array, err_msg=name)
+
+
+@pytest.fixture
+def everything(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("everything")
+
+
+def test_every_result_is_made_by_one_job(everything):
+    jobs = list(everything.jobs("fastai/bin/python"))
+    files = [file.name for job in jobs for file in job.files]
+    assert len(set(files)) == len(files) > 500
+    assert not any("fastai" in file.name for job in everything.jobs() for file in job.files)
+    runs = [path.name for path in (FOLDER / "results").glob("paper-*.json")]
+    assert runs and set(runs) <= set(files), "named as the scripts name them"
+    assert {table for job in jobs for table in job.tables.split()} == set(everything.TABLES)
+
+
+def test_lanes_do_all_jobs_and_tell_which_failed(everything, monkeypatch, tmp_path):
+    program = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[3])"
+    (tmp_path / "good.py").write_text(program)
+    (tmp_path / "bad.py").write_text("raise SystemExit(3)")
+    monkeypatch.setattr(everything, "FOLDER", tmp_path)
+    files = [tmp_path / str(i) for i in range(4)]
+    jobs = [
+        everything.Job("few", ["good.py", str(file)], [file], on_gpu=i > 1)
+        for i, file in enumerate(files)
+    ]
+    bad = everything.Job("few", ["bad.py"])
+    lanes = everything.Lanes([bad, *jobs], ["--data", "DATA"], end=float("inf"))
+    assert lanes.next(on_gpu=True) == jobs[2]
+    assert not jobs[0].is_done
+    lanes.drive(on_gpu=False)
+    assert [file.exists() for file in files] == [True, True, False, True]
+    assert files[0].read_text() == "DATA" and jobs[0].is_done
+    assert lanes.failed == [bad] and not lanes.waiting
+    lanes.waiting, lanes.end = [jobs[2]], 0.0
+    assert lanes.next(on_gpu=True) is None, "no time left"

@@ -164,10 +164,10 @@ giant = {
     "a word of 10 MB": "abcdefghij",
 }[sys.argv[1]]
 giant = giant * (2100 if " " in giant else 1_000_000)
-device = "cpu"  # what a GPU's driver takes is not looked at
-lm = language_model(device=device).fit(texts)
+labels = [labels[0], *labels]
+lm = language_model(device="cpu").fit(texts)  # what a GPU's driver takes is not looked at
 documents = lm.transform([giant, *texts])
-clf = classifier(device=device, max_epochs=1, unfreeze_schedule="full").fit(documents, [labels[0], *labels])
+clf = classifier(max_epochs=1, unfreeze_schedule="full", device="cpu").fit(documents, labels)
 figures = {
     "tokens": int(documents.tokens.lengths[0]),
     "finite": bool(np.isfinite(clf.predict_proba(documents[:1])).all()),
