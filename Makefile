@@ -7,7 +7,7 @@ TORCH ?= auto
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 # Every test trains with one thread: processes beside one another take the other cores.
-PYTEST_PARALLEL ?= --numprocesses logical --maxprocesses 4 --dist loadfile
+PYTEST_PARALLEL ?= --numprocesses logical --maxprocesses 4 --dist worksteal
 # 0 builds the documentation without running its examples.
 GALLERY ?= 1
 

@@ -10,4 +10,4 @@ root=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
 cd "$root"
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 python3 tools/gpu/unpickle.py --make "$out/classifier.joblib"
-python3 -m pytest -q tests -n "$workers" --dist loadfile --timeout 900
+python3 -m pytest -q tests -n "$workers" --dist worksteal --timeout 900

@@ -11,7 +11,7 @@ import argparse
 import joblib
 import numpy as np
 
-from sk_ulmfit import ULMFiTClassifier
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.datasets import load_banking77
 
 
@@ -23,7 +23,9 @@ def main() -> None:
     options = parser.parse_args()
     texts, labels = load_banking77(subset="train", return_X_y=True)
     if options.make:
-        clf = ULMFiTClassifier(device="cuda", amp=True, max_epochs=5, random_state=0)
+        # Not en-small: the file has to travel.
+        lm = ULMFiTLanguageModel(pretrained=None, max_epochs=2)
+        clf = ULMFiTClassifier(lm, device="cuda", amp=True, max_epochs=10, random_state=0)
         clf.fit(texts[:500], labels[:500])
         joblib.dump((clf, clf.predict_proba(texts[:100])), options.file)
         return
