@@ -9,7 +9,7 @@ pretraining have commands of their own there).
 
 Every run is a process with one thread, and as many go on at once as there are lanes. Lanes with a
 GPU take the long runs of our models first, the others the short ones. Interrupted, the same command
-goes on: runs whose results are there are left out.
+goes on: runs whose results are there are left out. IMDb with all labels takes a GPU.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Job:
     command: list[str]
     files: list[Path] = field(default_factory=list)  # what is there when it is done
     on_gpu: bool = False  # whether it is long enough to be worth one
+    days: bool = False  # whether it would take so long without one
 
     @property
     def is_done(self) -> bool:
@@ -56,6 +57,7 @@ def runs(
     seeds: Sequence[int] = (0,),
     more: Sequence[str] = (),
     together: bool = False,
+    days: bool = False,
 ) -> Iterator[Job]:
     """Runs of compare.py, each a job.
 
@@ -68,6 +70,8 @@ def runs(
         Further arguments.
     together : bool, default=False
         All in one job: they share a language model that takes long.
+    days : bool, default=False
+        So long would it take without a GPU.
     """
     found = []
     texts = int(more[more.index("--lm-texts") + 1]) if "--lm-texts" in more else None
@@ -77,14 +81,14 @@ def runs(
         drawn = ["--labels", str(n)] if n else []
         ours = model in MODELS and model not in BASELINES
         long = ours and (n is None or name in ("ag_news", "imdb", "newsgroups20"))
-        found.append(Job(tables, ["compare.py", *which, *drawn, *more], [file], long))
+        found.append(Job(tables, ["compare.py", *which, *drawn, *more], [file], long, days))
     if not together:
         yield from found
         return
-    drawn = ["--labels", *map(str, labels)]
+    drawn = ["--labels", *map(str, labels)] if labels[0] else []
     which = ["--set", *names.split(), "--model", *models.split(), "--seed", *map(str, seeds)]
     files = [file for job in found for file in job.files]
-    yield Job(tables, ["compare.py", *which, *drawn, *more], files, on_gpu=True)
+    yield Job(tables, ["compare.py", *which, *drawn, *more], files, True, days)
 
 
 def jobs(peer: str | None = None) -> Iterator[Job]:
@@ -101,6 +105,8 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("full", "sst2 banking77", simple)
     yield from runs("full", "trec6", f"{simple} ulmfit ulmfit-both", seeds=three)
     yield from runs("full", "banking77", "ulmfit ulmfit-both")
+    whole = ["--lm-epochs", "1", "--lm-amp", "--lm-checkpoints", "checkpoints/imdb"]
+    yield from runs("full", "imdb", f"en-small-semi {semi}", more=whole, together=True, days=True)
 
     for name, n in (("trec6", 500), ("sst2", 500), ("banking77", 770)):
         yield from runs("few peer", name, "en-small-plain", [n], five)
@@ -123,9 +129,8 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("few", "banking77", f"{ours} {simple}", [385], five)
     yield from runs("few", "imdb", f"{simple} scratch", [100, 500], three, part)
     yield from runs("few", "imdb", "scratch scratch-concat", [1000], three, part)
-    reviews = [*part, "--lm-epochs", "1", "--lm-amp", "--lm-checkpoints", "checkpoints/imdb"]
     both = f"{semi} {semi}-concat"
-    yield from runs("few", "imdb", both, [100, 500], three, reviews, together=True)
+    yield from runs("few", "imdb", both, [100, 500], three, part + whole, together=True)
     some = [*part, "--lm-texts", "10000", "--lm-epochs", "2"]
     yield from runs("few", "imdb", semi, [100, 500], three, some, together=True)
 
@@ -203,7 +208,9 @@ def main() -> None:
     waiting = [
         job
         for job in jobs(options.peer)
-        if not job.is_done and set(job.tables.split()) & set(options.table)
+        if not job.is_done
+        and (options.gpu_lanes or not job.days)
+        and set(job.tables.split()) & set(options.table)
     ]
     print(f"{len(waiting)} runs are missing.")
     end = time.monotonic() + 60 * options.minutes
