@@ -105,8 +105,15 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("full", "sst2 banking77", simple)
     yield from runs("full", "trec6", f"{simple} ulmfit ulmfit-both", seeds=three)
     yield from runs("full", "banking77", "ulmfit ulmfit-both")
-    whole = ["--lm-epochs", "1", "--lm-amp", "--lm-checkpoints", "checkpoints/imdb"]
-    yield from runs("full", "imdb", f"en-small-semi {semi}", more=whole, together=True, days=True)
+    whole = ["--lm-epochs", "1", "--lm-amp", "--lm-checkpoints"]
+    yield from runs(
+        "full",
+        "imdb",
+        f"en-small-semi {semi}",
+        more=[*whole, "checkpoints/imdb-all"],
+        together=True,
+        days=True,
+    )
 
     for name, n in (("trec6", 500), ("sst2", 500), ("banking77", 770)):
         yield from runs("few peer", name, "en-small-plain", [n], five)
@@ -130,7 +137,8 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("few", "imdb", f"{simple} scratch", [100, 500], three, part)
     yield from runs("few", "imdb", "scratch scratch-concat", [1000], three, part)
     both = f"{semi} {semi}-concat"
-    yield from runs("few", "imdb", both, [100, 500], three, part + whole, together=True)
+    reviews = [*part, *whole, "checkpoints/imdb"]
+    yield from runs("few", "imdb", both, [100, 500], three, reviews, together=True)
     some = [*part, "--lm-texts", "10000", "--lm-epochs", "2"]
     yield from runs("few", "imdb", semi, [100, 500], three, some, together=True)
 
@@ -168,8 +176,11 @@ class Lanes:
         with self.lock:
             if not self.waiting or time.monotonic() > self.end:
                 return None
-            kind = [job for job in self.waiting if job.on_gpu == on_gpu]
-            job = (kind or self.waiting)[0]
+            possible = [job for job in self.waiting if on_gpu or not job.days]
+            kind = [job for job in possible if job.on_gpu == on_gpu]
+            if not possible:
+                return None
+            job = (kind or possible)[0]
             self.waiting.remove(job)
             return job
 
