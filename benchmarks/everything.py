@@ -105,15 +105,10 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("full", "sst2 banking77", simple)
     yield from runs("full", "trec6", f"{simple} ulmfit ulmfit-both", seeds=three)
     yield from runs("full", "banking77", "ulmfit ulmfit-both")
-    whole = ["--lm-epochs", "1", "--lm-amp", "--lm-checkpoints"]
-    yield from runs(
-        "full",
-        "imdb",
-        f"en-small-semi {semi}",
-        more=[*whole, "checkpoints/imdb-all"],
-        together=True,
-        days=True,
-    )
+    once = ["--lm-epochs", "1", "--lm-amp", "--lm-checkpoints"]
+    all_of_it = [*once, "checkpoints/imdb-all"]
+    both = f"{semi} en-small-semi"
+    yield from runs("full", "imdb", both, more=all_of_it, together=True, days=True)
 
     for name, n in (("trec6", 500), ("sst2", 500), ("banking77", 770)):
         yield from runs("few peer", name, "en-small-plain", [n], five)
@@ -137,7 +132,7 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("few", "imdb", f"{simple} scratch", [100, 500], three, part)
     yield from runs("few", "imdb", "scratch scratch-concat", [1000], three, part)
     both = f"{semi} {semi}-concat"
-    reviews = [*part, *whole, "checkpoints/imdb"]
+    reviews = [*part, *once, "checkpoints/imdb"]
     yield from runs("few", "imdb", both, [100, 500], three, reviews, together=True)
     some = [*part, "--lm-texts", "10000", "--lm-epochs", "2"]
     yield from runs("few", "imdb", semi, [100, 500], three, some, together=True)
