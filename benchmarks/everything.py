@@ -73,22 +73,27 @@ def runs(
     days : bool, default=False
         So long would it take without a GPU.
     """
+
+    def command(
+        names: list[str], models: list[str], labels: Sequence[int | None], seeds: Sequence[int]
+    ) -> list[str]:
+        which = ["--set", *names, "--model", *models, "--seed", *map(str, seeds)]
+        drawn = ["--labels", *map(str, labels)] if labels[0] else []
+        return ["compare.py", *which, *drawn, *more]
+
     found = []
     texts = int(more[more.index("--lm-texts") + 1]) if "--lm-texts" in more else None
     for seed, n, name, model in product(seeds, labels, names.split(), models.split()):
         file = result_file("compare", name, full_name(model, texts), n, seed)
-        which = ["--set", name, "--model", model, "--seed", str(seed)]
-        drawn = ["--labels", str(n)] if n else []
         ours = model in MODELS and model not in BASELINES
         long = ours and (n is None or name in ("ag_news", "imdb", "newsgroups20"))
-        found.append(Job(tables, ["compare.py", *which, *drawn, *more], [file], long, days))
+        found.append(Job(tables, command([name], [model], [n], [seed]), [file], long, days))
     if not together:
         yield from found
         return
-    drawn = ["--labels", *map(str, labels)] if labels[0] else []
-    which = ["--set", *names.split(), "--model", *models.split(), "--seed", *map(str, seeds)]
     files = [file for job in found for file in job.files]
-    yield Job(tables, ["compare.py", *which, *drawn, *more], files, True, days)
+    whole = command(names.split(), models.split(), labels, seeds)
+    yield Job(tables, whole, files, True, days)
 
 
 def jobs(peer: str | None = None) -> Iterator[Job]:

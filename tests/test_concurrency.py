@@ -133,7 +133,7 @@ def test_a_thousand_predictions_leave_no_memory_behind(pipe):
 VARIED = """
 import json
 import numpy as np
-from tests.helpers import ON_GPU, ROUNDING, banking, classifier, language_model
+from tests.helpers import banking, classifier, language_model
 from tests.test_resources import resident
 
 texts, y = banking(3, 10)

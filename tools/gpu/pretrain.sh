@@ -5,7 +5,7 @@
 #
 # CORPORA holds enwiki/, simplewiki/ and wikitext103/ as docs/pretraining.md describes them. On an
 # H200 an epoch takes three and a half minutes, once the corpus is tokenised (some minutes on a few
-# cores; OUT/work/all can be made elsewhere by the same command with --prepare, and brought along).
+# cores; OUT/work/all can be made elsewhere by the recipe with --prepare, and brought along).
 # Interrupted, the same command goes on. OUT/en-small goes to sk_ulmfit/pretrained/.
 set -euo pipefail
 corpora=$1 out=$2 epochs=${3:-3}
