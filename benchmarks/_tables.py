@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ NAMES = {
     "en-small-plain": "en-small by the paper's techniques alone, forward",
     "en-small-plain-both": "the same, both directions",
     "en-small-plain-semi-10000": "the same, also on 10,000 texts without labels",
+    "en-small-plain-semi-concat-10000": "the same, also on 10,000 texts, the paper's pooling",
     "en-small-plain-semi": "the same, also on all texts without labels",
     "en-small-plain-semi-concat": "the same, also on all texts, the paper's pooling",
     "en-small": "**`ULMFiTClassifier()`**: en-small, forward",
@@ -40,7 +42,8 @@ SETS = {
     "ag_news": "AG News",
     "newsgroups20": "20 newsgroups",
 }
-PEER = "en-small-plain"  # what is set beside fastai: both read a text once a step
+PLAIN = "en-small-plain"  # what is set beside fastai (both read a text once a step) and scratch
+POOLINGS = {"ours": "", "the paper's": "-concat"}  # and how names of models tell them
 # Where the paper's figures of a data set are in `Row.paper`.
 PAPER_SETS = {"imdb": 0, "trec6": 1}
 
@@ -118,21 +121,25 @@ def low_shot_table(groups: Groups, name: str) -> str:
 def worth_table(groups: Groups) -> str:
     """How many labels training from scratch takes to be as good as all three stages with few."""
     rows = [
-        "| data | labels | error % | with texts without labels "
-        "| from scratch: as good with | the same, the paper's pooling |",
+        "| data | pooling | labels | error % | with texts without labels "
+        "| from scratch: as good with |",
         "|---|---|---|---|---|---|",
     ]
-    for name in SETS:
-        ours, semi, *from_scratch = (
+    for name, (pooling, suffix) in product(SETS, POOLINGS.items()):
+        ours, some_texts, all_texts, scratch = (
             mean_errors(groups, name, model)
-            for model in ("en-small-plain", "en-small-plain-semi", "scratch", "scratch-concat")
+            for model in (
+                f"{PLAIN}{suffix}",
+                f"{PLAIN}-semi{suffix}-10000",
+                f"{PLAIN}-semi{suffix}",
+                f"scratch{suffix}",
+            )
         )
-        most = max((n for errors in from_scratch for n in errors), default=0)
-        for n in sorted(n for n in ours.keys() | semi.keys() if n < most):
+        semi = {**some_texts, **all_texts}
+        for n in sorted(n for n in ours.keys() | semi.keys() if n < max(scratch, default=0)):
             cells = [f"{errors[n]:.1f}" if n in errors else "-" for errors in (ours, semi)]
-            best = min(errors[n] for errors in (ours, semi) if n in errors)
-            cells += [labels_needed(errors, best) for errors in from_scratch]
-            rows.append(f"| {SETS[name]} | {n} | {' | '.join(cells)} |")
+            cells.append(labels_needed(scratch, min(e[n] for e in (ours, semi) if n in e)))
+            rows.append(f"| {SETS[name]} | {pooling} | {n} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -147,8 +154,6 @@ def mean_errors(groups: Groups, name: str, model: str) -> dict[int, float]:
 
 def labels_needed(errors: dict[int, float], wanted: float) -> str:
     """From how many labels on an error of at most `wanted` was measured."""
-    if not errors:
-        return "-"
     enough = [n for n, error in sorted(errors.items()) if error <= wanted]
     n = enough[0] if enough else max(errors)
     return f"{'' if enough else 'more than '}{n} labels ({errors[n]:.1f} %)"
@@ -161,10 +166,10 @@ def peer_table(groups: Groups) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for (name, model, n_labels), theirs in groups.items():
-        if model != "fastai" or (name, PEER, n_labels) not in groups:
+        if model != "fastai" or (name, PLAIN, n_labels) not in groups:
             continue
         their = {run["seed"]: run["error"] for run in theirs}
-        our = {run["seed"]: run["error"] for run in groups[name, PEER, n_labels]}
+        our = {run["seed"]: run["error"] for run in groups[name, PLAIN, n_labels]}
         seeds = sorted(their.keys() & our.keys())
         differences = [our[seed] - their[seed] for seed in seeds]
         better = sum(difference < 0 for difference in differences)

@@ -140,7 +140,7 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     reviews = [*part, *once, "checkpoints/imdb"]
     yield from runs("few", "imdb", both, [100, 500], three, reviews, together=True)
     some = [*part, "--lm-texts", "10000", "--lm-epochs", "2"]
-    yield from runs("few", "imdb", semi, [100, 500], three, some, together=True)
+    yield from runs("few", "imdb", both, [100, 500], three, some, together=True)
 
     for seed in five:
         files = [result_file("paper", "trec6", row, 500, seed) for row in ROWS]
