@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from _runs import RESULTS
+from choices import CHOICES
 from paper import ROWS
 
 # Runs by data set, model and number of labels (None: all).
@@ -296,6 +297,35 @@ def levers_table() -> str:
             f"{perplexity['per_word']:.0f} ({perplexity['per_word_unknown_charged']:.0f}) | "
             f"{run['trec6']['error']:.1f} | {run['sst2']['error']:.1f} |"
         )
+    return "\n".join(rows)
+
+
+def choices_table() -> str:
+    """Errors on texts held out, by the classifier's defaults and by other choices."""
+    errors: dict[tuple[str, int | None], dict[str, dict[int, float]]] = {}
+    for file in sorted(RESULTS.glob("choices-*.json")):
+        run = json.loads(file.read_text())
+        of_set = errors.setdefault((run["set"], run["labels"]), {})
+        of_set.setdefault(run["choice"], {})[run["seed"]] = run["error"]
+    heads = [f"{SETS[name]}, {n or 'all'} labels" for name, n in errors]
+    rows = [f"| choice | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for choice, changed in CHOICES.items():
+        cells = []
+        for of_set in errors.values():
+            base, own = (of_set.get(of, {}) for of in ("defaults", choice))
+            differences = [own[seed] - base[seed] for seed in own if seed in base]
+            if choice == "defaults" and own:
+                cells.append(f"{mean_and_spread(list(own.values()))} ({len(own)} seeds)")
+            elif differences:
+                better = sum(difference < 0 for difference in differences)
+                cells.append(
+                    f"{np.mean(differences):+.2f}, better in {better} of {len(differences)}"
+                )
+            else:
+                cells.append("-")
+        if set(cells) != {"-"}:
+            described = ", ".join(f"`{key}={value}`" for key, value in changed.items())
+            rows.append(f"| {described or 'defaults'} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -9,7 +9,8 @@ pretraining have commands of their own there).
 
 Every run is a process with one thread, and as many go on at once as there are lanes. Lanes with a
 GPU take the long runs of our models first, the others the short ones. Interrupted, the same command
-goes on: runs whose results are there are left out. IMDb with all labels takes a GPU.
+goes on: runs whose results are there are left out. IMDb, and the choices on banking77, with all
+labels take a GPU.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from itertools import product
 from pathlib import Path
 
 from _runs import result_file
+from choices import CHOICES
 from compare import BASELINES, MODELS, full_name
 from paper import ROWS
 
 FOLDER = Path(__file__).resolve().parent
-TABLES = ("full", "few", "peer", "paper", "calibration")
+TABLES = ("full", "few", "peer", "paper", "calibration", "choices")
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,14 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     for name in ("banking77", "sst2"):
         files = [result_file("calibration", name, None, 1500, 0)]
         yield Job("calibration", ["calibration.py", "--set", name, "--labels", "1500"], files)
+    for name, seed in product(("trec6", "sst2"), three):
+        files = [result_file("choices", name, choice, 500, seed) for choice in CHOICES]
+        command = ["choices.py", "--set", name, "--labels", "500", "--seed", str(seed)]
+        yield Job("choices", command, files)
+    for choice, seed in product(CHOICES, three):
+        files = [result_file("choices", "banking77", choice, None, seed)]
+        command = ["choices.py", "--set", "banking77", "--choice", choice, "--seed", str(seed)]
+        yield Job("choices", command, files, on_gpu=True, days=True)
 
 
 class Lanes:

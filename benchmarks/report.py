@@ -19,6 +19,7 @@ from _tables import (
     Groups,
     calibration_table,
     card,
+    choices_table,
     full_table,
     levers_table,
     low_shot_table,
@@ -53,6 +54,7 @@ def page(groups: Groups) -> str:
         "speed": speed_table(),
         "profile": profile_table(),
         "levers": levers_table(),
+        "choices": choices_table(),
         "cards": "".join(cards),
     }
     text = TEMPLATE.read_text()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.pretrained import load_pretrained
 from sk_ulmfit.pretrained.fastai import read_fastai
 from tests.helpers import banking
@@ -84,6 +85,35 @@ def test_runs_are_written_once_and_the_report_sets_them_beside_the_paper(
     tables = importlib.import_module("_tables")
     monkeypatch.setattr(tables, "RESULTS", paper.RESULTS)
     assert "| last | 16.09 |" in tables.paper_tables()
+
+
+def test_choices_are_compared_on_texts_held_out(paper, data, monkeypatch, capsys):
+    choices, tables = (importlib.import_module(name) for name in ("choices", "_tables"))
+    quick = {"lm__max_epochs": 0, "max_epochs": 1}
+    for name, params in list(choices.CHOICES.items()):
+        ULMFiTClassifier(ULMFiTLanguageModel()).set_params(
+            **{key.replace("lm__", "language_model__"): value for key, value in params.items()}
+        )
+        monkeypatch.setitem(choices.CHOICES, name, {**params, **quick})
+    monkeypatch.setattr(tables, "RESULTS", paper.RESULTS)
+    tuned = []
+    make = choices.ULMFiTLanguageModel
+    monkeypatch.setattr(
+        choices, "ULMFiTLanguageModel", lambda **params: tuned.append(params) or make(**params)
+    )
+    arguments = ["--data", str(data), "--set", "trec6", "--labels", "20"]
+    chosen = ["--choice", "defaults", "rate-0.02", "lm-dropout-0.5"]
+    monkeypatch.setattr(sys, "argv", ["choices.py", *arguments, *chosen])
+    choices.main()
+    assert len(tuned) == 2, "what is not of the language model shares one"
+    result = json.loads((paper.RESULTS / "choices-trec6-rate-0.02-20labels-0.json").read_text())
+    assert result["n_train"] == 20 and result["n_held_out"] == 24 and 0 <= result["error"] <= 100
+    table = tables.choices_table()
+    assert "| choice | TREC-6, 20 labels |" in table and "better in" in table
+    assert "`lr=0.02" in table and "lr_decay" not in table, "what was not run is left out"
+    capsys.readouterr()
+    choices.main()
+    assert capsys.readouterr().out == "", "all are there already"
 
 
 def test_a_budget_that_is_used_up_begins_no_run(paper, data, monkeypatch, capsys):

@@ -1,0 +1,111 @@
+"""Compare the classifier's defaults with other choices, on texts held out of the training set.
+
+    python benchmarks/choices.py --data DIR --set banking77 --seed 0 1 2
+    python benchmarks/choices.py --data DIR --set trec6 --labels 500 --choice defaults no-r-drop
+
+A fifth of the training texts is held out, by the seed; no test split is read. Choices that leave
+the language model as it is share one. A JSON file a run goes to benchmarks/results/; a run that is
+there already is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _data import read_split
+from _runs import PAPERS, Labelled, draw, environment, result_file
+from sklearn.frozen import FrozenEstimator
+
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+
+# What each choice changes of the defaults; "lm__" is of the language model.
+CHOICES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "papers": PAPERS,
+    "no-r-drop": {"r_drop": 0.0},
+    "r-drop-3": {"r_drop": 3.0},
+    "no-smoothing": {"label_smoothing": 0.0},
+    "head-50": {"head_sizes": (50,)},
+    "epochs-8": {"max_epochs": 8},
+    "epochs-25": {"max_epochs": 25},
+    "dropout-0.7": {"dropout_mult": 0.7},
+    "dropout-1": {"dropout_mult": 1.0},
+    "rate-0.02": {"lr": 0.02},
+    "decay-1.6": {"lr_decay": 1.6},
+    "batch-32": {"batch_size": 32},
+    "lm-epochs-5": {"lm__max_epochs": 5},
+    "lm-epochs-30": {"lm__max_epochs": 30},
+    "lm-dropout-0.5": {"lm__dropout_mult": 0.5},
+}
+HELD_OUT = 0.2
+LM = "lm__"
+
+Tuned = dict[str, ULMFiTLanguageModel]
+
+
+def fine_tuned(texts: list[str], seed: int, params: dict[str, Any], tuned: Tuned) -> Any:
+    """The language model with such parameters, fine-tuned unless `tuned` holds it."""
+    key = json.dumps(params)
+    if key not in tuned:
+        tuned[key] = ULMFiTLanguageModel(random_state=seed, verbose=1, **params).fit(texts)
+    return FrozenEstimator(tuned[key])
+
+
+def run(
+    train: Labelled, held_out: Labelled, seed: int, choice: str, tuned: Tuned
+) -> dict[str, Any]:
+    """Train by one choice, and read the texts held out."""
+    changed = CHOICES[choice]
+    of_lm = {key.removeprefix(LM): v for key, v in changed.items() if key.startswith(LM)}
+    of_clf = {key: value for key, value in changed.items() if not key.startswith(LM)}
+    lm = fine_tuned(train[0], seed, of_lm, tuned)
+    clf = ULMFiTClassifier(lm, random_state=seed, verbose=1, **of_clf)
+    start = time.perf_counter()
+    clf.fit(*train)
+    seconds = time.perf_counter() - start
+    wrong = clf.predict(held_out[0]) != np.array(held_out[1])
+    return {
+        "choice": choice,
+        "changed": changed,
+        "n_train": len(train[0]),
+        "n_held_out": len(held_out[0]),
+        "error": round(100 * float(np.mean(wrong)), 3),
+        "fit_seconds": round(seconds, 1),
+        **environment(),
+    }
+
+
+def main() -> None:
+    """Run what is asked for and is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    parser.add_argument("--set", required=True, nargs="+", dest="sets", help="such as trec6")
+    parser.add_argument("--labels", type=int, help="draw so many training texts, by the seed")
+    parser.add_argument("--choice", nargs="+", choices=CHOICES, default=list(CHOICES))
+    parser.add_argument("--seed", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    for seed, name in product(options.seed, options.sets):
+        texts = read_split(options.data, name, "train")
+        held_out, train = draw(texts, round(HELD_OUT * len(texts[0])), seed)
+        if options.labels:
+            train, _ = draw(train, options.labels, seed)
+        tuned: Tuned = {}
+        for choice in options.choice:
+            file = result_file("choices", name, choice, options.labels, seed)
+            if file.exists():
+                continue
+            result = run(train, held_out, seed, choice, tuned)
+            described = {"set": name, "labels": options.labels, "seed": seed}
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps({**described, **result}, indent=1) + "\n")
+            print(f"{file.name}: {result['error']:.2f} % of the texts held out", flush=True)
+
+
+if __name__ == "__main__":
+    main()
