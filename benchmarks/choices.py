@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from _data import read_split
-from _runs import PAPERS, Labelled, draw, environment, result_file
+from _runs import PAPERS, Labelled, measure, result_file
+from paper import held_out
 from sklearn.frozen import FrozenEstimator
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -43,7 +42,6 @@ CHOICES: dict[str, dict[str, Any]] = {
     "lm-epochs-30": {"lm__max_epochs": 30},
     "lm-dropout-0.5": {"lm__dropout_mult": 0.5},
 }
-HELD_OUT = 0.2
 LM = "lm__"
 
 Tuned = dict[str, ULMFiTLanguageModel]
@@ -58,7 +56,7 @@ def fine_tuned(texts: list[str], seed: int, params: dict[str, Any], tuned: Tuned
 
 
 def run(
-    train: Labelled, held_out: Labelled, seed: int, choice: str, tuned: Tuned
+    train: Labelled, measured: Labelled, seed: int, choice: str, tuned: Tuned
 ) -> dict[str, Any]:
     """Train by one choice, and read the texts held out."""
     changed = CHOICES[choice]
@@ -66,19 +64,8 @@ def run(
     of_clf = {key: value for key, value in changed.items() if not key.startswith(LM)}
     lm = fine_tuned(train[0], seed, of_lm, tuned)
     clf = ULMFiTClassifier(lm, random_state=seed, verbose=1, **of_clf)
-    start = time.perf_counter()
-    clf.fit(*train)
-    seconds = time.perf_counter() - start
-    wrong = clf.predict(held_out[0]) != np.array(held_out[1])
-    return {
-        "choice": choice,
-        "changed": changed,
-        "n_train": len(train[0]),
-        "n_held_out": len(held_out[0]),
-        "error": round(100 * float(np.mean(wrong)), 3),
-        "fit_seconds": round(seconds, 1),
-        **environment(),
-    }
+    described = {"choice": choice, "changed": changed, "n_held_out": len(measured[0])}
+    return {**described, **measure(clf, train, measured)}
 
 
 def main() -> None:
@@ -92,15 +79,13 @@ def main() -> None:
     options = parser.parse_args()
     for seed, name in product(options.seed, options.sets):
         texts = read_split(options.data, name, "train")
-        held_out, train = draw(texts, round(HELD_OUT * len(texts[0])), seed)
-        if options.labels:
-            train, _ = draw(train, options.labels, seed)
+        train, measured = held_out(texts, options.labels, seed, parts=5)
         tuned: Tuned = {}
         for choice in options.choice:
             file = result_file("choices", name, choice, options.labels, seed)
             if file.exists():
                 continue
-            result = run(train, held_out, seed, choice, tuned)
+            result = run(train, measured, seed, choice, tuned)
             described = {"set": name, "labels": options.labels, "seed": seed}
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps({**described, **result}, indent=1) + "\n")

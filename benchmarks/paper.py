@@ -114,10 +114,11 @@ def model_of(row: Row, seed: int, memory: str | None = None) -> Pipeline:
     return Pipeline([("lm", lm), ("clf", clf)], memory=memory)
 
 
-def held_out(data: Labelled, n_labels: int | None, seed: int) -> tuple[Labelled, Labelled]:
-    """Split training texts into those to train on and a tenth of all to measure on."""
-    n_measured = len(data[0]) // 10
-    measured, train = draw(data, n_measured, seed)
+def held_out(
+    data: Labelled, n_labels: int | None, seed: int, parts: int = 10
+) -> tuple[Labelled, Labelled]:
+    """Split training texts into those to train on and one of so many parts to measure on."""
+    measured, train = draw(data, len(data[0]) // parts, seed)
     if n_labels is not None:
         train, _ = draw(train, n_labels, seed)
     return train, measured
