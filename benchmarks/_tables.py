@@ -56,6 +56,18 @@ def mean_and_spread(values: list[float], digits: int = 2) -> str:
     return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
 
 
+def paired(errors: dict[int, float], base: dict[int, float]) -> list[float]:
+    """How much larger than `base` the errors are, seed by seed where both were measured."""
+    return [errors[seed] - base[seed] for seed in sorted(errors.keys() & base.keys())]
+
+
+def against(differences: list[float], word: str) -> str:
+    """Their mean, and how many speak for the word: "better" or "worse"."""
+    sign = {"better": -1, "worse": 1}[word]
+    found = sum(sign * difference > 0 for difference in differences)
+    return f"{np.mean(differences):+.2f}, {word} in {found} of {len(differences)}"
+
+
 def read_results() -> Groups:
     """Runs by data set, model and labels, in the order of the tables."""
     found: Groups = defaultdict(list)
@@ -172,7 +184,7 @@ def peer_table(groups: Groups) -> str:
         their = {run["seed"]: run["error"] for run in theirs}
         our = {run["seed"]: run["error"] for run in groups[name, PLAIN, n_labels]}
         seeds = sorted(their.keys() & our.keys())
-        differences = [our[seed] - their[seed] for seed in seeds]
+        differences = paired(our, their)
         better = sum(difference < 0 for difference in differences)
         rows.append(
             f"| {SETS[name]} | {n_labels or 'all'} | {len(seeds)} | "
@@ -313,14 +325,10 @@ def choices_table() -> str:
         cells = []
         for of_set in errors.values():
             base, own = (of_set.get(of, {}) for of in ("defaults", choice))
-            differences = [own[seed] - base[seed] for seed in own if seed in base]
             if choice == "defaults" and own:
                 cells.append(f"{mean_and_spread(list(own.values()))} ({len(own)} seeds)")
-            elif differences:
-                better = sum(difference < 0 for difference in differences)
-                cells.append(
-                    f"{np.mean(differences):+.2f}, better in {better} of {len(differences)}"
-                )
+            elif differences := paired(own, base):
+                cells.append(against(differences, "better"))
             else:
                 cells.append("-")
         if set(cells) != {"-"}:
@@ -366,14 +374,11 @@ def paper_table(name: str, n_labels: int | None, rows: dict[str, dict[int, float
         paper = "-"
         if of_paper is not None and row.paper is not None:
             paper = f"{row.paper[of_paper]:.2f}"
-        differences = [errors[seed] - method[seed] for seed in errors if seed in method]
-        against = "-"
-        if differences and key != "method":
-            worse = sum(difference > 0 for difference in differences)
-            against = f"{np.mean(differences):+.2f}, worse in {worse} of {len(differences)}"
+        differences = [] if key == "method" else paired(errors, method)
+        beside = against(differences, "worse") if differences else "-"
         lines.append(
             f"| {row.name} | {paper} | {mean_and_spread(list(errors.values()))} | "
-            f"{len(errors)} | {against} |"
+            f"{len(errors)} | {beside} |"
         )
     return "\n".join(lines)
 
