@@ -23,6 +23,10 @@ DIRECTIONS = {
 }
 
 
+# Attributes that fits which go on draw their random numbers by.
+_GOING_ON = ("_n_continued", "_first_split_seed")
+
+
 class ULMFiTEstimator(BaseEstimator):
     """Base of `ULMFiTLanguageModel` and `ULMFiTClassifier`."""
 
@@ -64,6 +68,15 @@ class ULMFiTEstimator(BaseEstimator):
             random = random_numbers(seed)
         return iter(lambda: int(random.randint(np.iinfo(np.int32).max)), None)
 
+    def _split_seed(self, drawn: int, going_on: bool) -> int:
+        """The seed of what is held out: a fit that goes on holds out what the first one did.
+
+        Judged by other texts, it would be judged by what it was trained on.
+        """
+        if not going_on or not hasattr(self, "_first_split_seed"):
+            self._first_split_seed = drawn
+        return self._first_split_seed
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "trained_")
 
@@ -86,7 +99,7 @@ class ULMFiTEstimator(BaseEstimator):
             "amp": bool(self.amp),
             "seed": seed,
             "verbose": int(self.verbose),
-            "callbacks": tuple(self.callbacks or ()),
+            "callbacks": () if self.callbacks is None else tuple(self.callbacks),
         }
         return TrainingOptions(**{**options, **overrides})
 
@@ -134,12 +147,23 @@ class ULMFiTEstimator(BaseEstimator):
         description = {
             "class": type(self).__name__,
             "params": {name: value for name, value in params.items() if _is_jsonable(value)},
+            "going_on": {name: vars(self)[name] for name in _GOING_ON if name in vars(self)},
             **description,
         }
         write_model(path, description, arrays)
 
     def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise NotImplementedError
+
+    @classmethod
+    def _of_saved_params(cls, description: dict[str, Any]) -> Any:
+        """An estimator that is not fitted yet, but would go on as the saved one."""
+        estimator = cls(**params_from_saved(description["params"]))
+        saved = description.get("going_on", {})  # older files lack it
+        for name in _GOING_ON:
+            if name in saved:
+                setattr(estimator, name, int(saved[name]))
+        return estimator
 
 
 def random_numbers(random_state: Any) -> np.random.RandomState:

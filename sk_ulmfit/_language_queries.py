@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -108,13 +108,15 @@ class LanguageQueries:
         Raises
         ------
         ValueError
-            If the language model reads backward only, or the temperature is negative.
+            If the language model reads backward only, or a parameter is not valid.
         """
         check_is_fitted(self)
         if "forward" not in self.trained_.directions:
             raise ValueError("generate() needs a forward language model: this reads backward only.")
-        if not isinstance(temperature, Real) or temperature < 0:
+        if not isinstance(temperature, Real) or not 0 <= temperature < np.inf:
             raise ValueError(f"temperature must be a number from 0 up, got {temperature!r}.")
+        if not isinstance(max_tokens, Integral) or max_tokens < 0:
+            raise ValueError(f"max_tokens must be a whole number from 0 up, got {max_tokens!r}.")
         tokenizer = self.trained_.tokenizer
         written = continue_text(
             self._module("forward", resolve_device(self.device)),

@@ -105,7 +105,8 @@ class ScheduledLR(Callback):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         for group in net.optimizer_.param_groups:
-            group["lr"] = group["initial_lr"]
+            # Not kept: the net's next fit may be at another rate.
+            group["lr"] = group.pop("initial_lr")
 
 
 class SlantedTriangularLR(ScheduledLR):

@@ -15,13 +15,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ._base import ULMFiTEstimator, continued, params_from_saved
+from ._base import ULMFiTEstimator, continued
 from ._targets import Targets, document_weights, encode_targets, split_rows
 from .calibration import fit_temperature, probabilities
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
 from .modules import POOLINGS, TextClassifier
-from .pretrained import directions_of
+from .pretrained import directions_of, load_pretrained
 from .pretrained.trained_classifier import TrainedClassifier
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
@@ -44,8 +44,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     language_model : str, path, ULMFiTLanguageModel or None, default="en-small"
         The language model to begin with, if `X` is raw texts:
 
-        - what `ULMFiTLanguageModel` takes as ``pretrained`` (None: a random start): it is
-          fine-tuned on the texts first (stage 2);
+        - what `ULMFiTLanguageModel` takes as ``pretrained`` (None: a random start), such as a
+          fitted one: it is fine-tuned on the texts first (stage 2), by default parameters;
         - an unfitted `ULMFiTLanguageModel`: cloned and fitted on the texts first;
         - a fitted one in a `sklearn.frozen.FrozenEstimator`: used as it is.
 
@@ -120,7 +120,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the training. With R-Drop the `y_pred` that they get of a training
-        batch has two rows for every text, beside one another.
+        batch has two rows for every text, beside one another; `y` is targets and weights, which
+        skorch's scoring callbacks cannot read. Rates and frozen layers are set before every step
+        and epoch, whatever a callback made of them.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False
@@ -267,7 +269,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         X : iterable of str, or EncodedDocuments
             The texts. From raw texts a language model is trained first (see `language_model`).
         y : array-like of shape (n_texts,) or (n_texts, n_outputs)
-            Their labels. Texts with ``y == -1`` (integers) or None (objects) train the language
+            Their labels. Texts with ``y == -1`` (numbers) or None (objects) train the language
             model only. An indicator matrix makes it a multilabel problem.
         sample_weight : array-like of shape (n_texts,), default=None
             Weights of the texts in the loss.
@@ -361,7 +363,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         # A weight of zero means the same as leaving the text out.
         rows = np.flatnonzero(weights)
         train, valid = rows, rows[:0]
-        split_seed = next(seeds)
+        split_seed = self._split_seed(next(seeds), going_on)
         sets_aside = (self.early_stopping or self.calibrate) and not overrides
         if sets_aside and len(rows) > 1:
             train, valid = split_rows(targets, rows, self.validation_fraction, split_seed)
@@ -408,6 +410,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def _check_sizes(self, schedule: Any) -> None:
         """Refuse, before hours of training, what would fail after them."""
+        resolve_device(self.device)
         if not isinstance(schedule, str):
             trained_groups(schedule, max(1, len(schedule)), 1)
         if self.head_sizes != "auto" and not all(
@@ -417,6 +420,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 "head_sizes must hold the widths of the head's hidden layers, whole numbers from "
                 f"1 up, got {self.head_sizes!r}."
             )
+
+    def _check_steps(self, language_model: ULMFiTLanguageModel) -> None:
+        """Refuse steps that the layers of a language model to be trained are too few for."""
+        if isinstance(self.unfreeze_schedule, str):
+            return
+        start = language_model.pretrained
+        sizes = language_model if start is None else load_pretrained(start)
+        trained_groups(self.unfreeze_schedule, sizes.n_layers + 2, 1)
 
     def _head_sizes(self, n_classes: int) -> tuple[int, ...]:
         if self.head_sizes == "auto":
@@ -451,8 +462,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                     amp=self.amp,
                     verbose=self.verbose,
                 )
-            if language_model.random_state is None:
+            # Without a seed for both, that of an unfinished training in checkpoint_dir holds.
+            if language_model.random_state is None and self.random_state is not None:
                 language_model.set_params(random_state=seed)
+            self._check_steps(language_model)
             try:
                 language_model.fit(X)
             except TrainingInterrupted as interrupt:
@@ -565,5 +578,5 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     ) -> ULMFiTClassifier:
         trained = TrainedClassifier.from_parts(description["classifier"], arrays)
         language_model = ULMFiTLanguageModel.from_trained(trained.language_model)
-        estimator = cls(**params_from_saved(description["params"]))
+        estimator: ULMFiTClassifier = cls._of_saved_params(description)
         return estimator._set_fitted(trained, language_model, description["history"])

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import DIRECTIONS, ULMFiTEstimator, continued, params_from_saved
+from ._base import DIRECTIONS, ULMFiTEstimator, continued
 from ._language_queries import LanguageQueries
 from .documents import EncodedDocuments
 from .modules import POOLINGS, LanguageModel, pooled_size
@@ -405,7 +405,10 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
             return self._set_fitted(start, before, from_scratch)
         if from_scratch and not going_on:
             start = start.with_frequencies(documents)
-        train, valid = self._split(documents, seeds[0]) if split else (documents, None)
+        train: TokenLists | Selection = documents
+        valid = None
+        if split:
+            train, valid = self._split(documents, self._split_seed(seeds[0], going_on))
         weights, history, interrupt = language_model_stage(
             start, train, valid, options, self.dropout_mult
         )
@@ -570,5 +573,5 @@ class ULMFiTLanguageModel(LanguageQueries, TransformerMixin, ULMFiTEstimator):
         cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> ULMFiTLanguageModel:
         trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
-        estimator = cls(**params_from_saved(description["params"]))
+        estimator: ULMFiTLanguageModel = cls._of_saved_params(description)
         return estimator._set_fitted(trained, description["history"], description["from_scratch"])

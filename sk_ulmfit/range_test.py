@@ -165,6 +165,7 @@ def lr_find(
         "unfreeze_schedule": "full",
         "max_epochs": n_steps,  # an epoch has at least one step
         "early_stopping": False,
+        "calibrate": False,
         "checkpoint_dir": None,
         "verbose": 0,
     }
@@ -226,13 +227,19 @@ class _RisingLR(Callback):
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Set the rates of the step."""
+        if not training:
+            return
         self.began = True
         rate = self.learning_rates[len(self.losses)]
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * rate / net.lr
 
-    def on_batch_end(self, net: Any, loss: Any = None, **kwargs: Any) -> None:
+    def on_batch_end(
+        self, net: Any, loss: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
         """Write down the loss, and end the test if it is enough."""
+        if not training:
+            return
         self.losses.append(loss.item())
         age = np.arange(len(self.losses))[::-1] / len(self.learning_rates)
         mean = float(np.average(self.losses, weights=np.exp(-age / _WIDTH)))

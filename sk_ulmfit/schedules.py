@@ -45,6 +45,8 @@ def slanted_triangular(
     Notes
     -----
     With fewer than ``1 / cut_frac`` steps the paper's ``cut`` is zero; it is taken as one then.
+    As the paper rounds it down, the lowest rate is reached some steps before the last where
+    ``n_steps * cut_frac`` is not whole: 9 of 19, 9 of 199.
     """
     cut = max(1, math.floor(n_steps * cut_frac))
     if step < cut:

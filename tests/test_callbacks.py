@@ -124,6 +124,14 @@ def test_schedule_shorter_than_the_training_stays_at_its_end():
     assert (rates[18:] == rates[18]).all() and rates[18] <= rates[:18].min()
 
 
+def test_a_fit_that_goes_on_may_do_so_at_another_rate():
+    net, _ = fit(ScheduledLR("constant"), groups=(), max_epochs=1)
+    net.set_params(lr=1e-4)
+    X, y = load_digits(return_X_y=True)
+    net.partial_fit((X / 16).astype(np.float32), y)
+    assert dict(net.callbacks_)["Recorder"].rates_[-1] == [1e-4]
+
+
 def test_discriminative_rates_alone_slow_the_lower_layers():
     _, recorder = fit(DiscriminativeLR(lr_decay=1000.0), max_epochs=1, optimizer=torch.optim.SGD)
     moved = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
@@ -243,6 +245,43 @@ def test_weights_move_predictions(data, documents):
     without = classifier().fit(documents[y != "age"], y[y != "age"])
     assert zero.predict_proba(documents)[:, column].mean() < plain[column]
     assert list(without.classes_) == [c for c in np.unique(y) if c != "age"]
+
+
+class HeldOut(Callback):
+    """Writes down the first tokens of what is held out."""
+
+    seen: ClassVar[list[set[tuple[int, ...]]]] = []
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        held_out = net.train_split(X)[1].documents
+        self.seen.append({tuple(held_out.document(i)) for i in range(len(held_out))})
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+def test_a_fit_that_goes_on_holds_out_the_same_texts(documents, data, random_state):
+    HeldOut.seen.clear()
+    options = {"warm_start": True, "max_epochs": 1, "early_stopping": True}
+    clf = classifier(**options, callbacks=[HeldOut()], random_state=random_state)
+    for _ in range(2):
+        clf.fit(documents, data[1])
+    first, second = HeldOut.seen
+    assert first == second and len(first) > 1
+
+
+def test_what_cannot_work_is_told_before_the_language_model_is_trained(data):
+    class Never(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise AssertionError("training began")
+
+    lm = language_model(callbacks=[Never()])
+    for wrong, named in (
+        ({"unfreeze_schedule": (1,) * 5}, "5 steps, but there are only 4"),
+        ({"device": "cuda:99"}, "cuda:99"),
+    ):
+        with pytest.raises((ValueError, RuntimeError), match=named):
+            classifier(language_model=lm, **wrong).fit(*data)
+    with pytest.raises(ValueError, match="5 steps, but there are only 4"):
+        classifier(language_model="en-small", unfreeze_schedule=(1,) * 5).fit(*data)
 
 
 def test_partial_fit_and_warm_start(data, documents):

@@ -11,11 +11,13 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logit
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FunctionTransformer, make_pipeline
 
@@ -209,6 +211,9 @@ def test_targets(clf):
     for i, label in enumerate(labels):
         [found] = explain(clf, TEXTS[:1], target=label, n_steps=1)
         assert found.probability == pytest.approx(p[i], abs=1e-5)
+    own = clf.predict(TEXTS[:3])
+    for column in (own, pd.Series(own), pd.Series(own).astype("category")):
+        assert [f.target for f in explain(clf, TEXTS[:3], target=column, n_steps=1)] == own.tolist()
     for wrong in ("no such", 0, True, ["age", 3.5], [["age"], "age"], {"age": 1}):
         with pytest.raises(ValueError, match="no class of the classifier"):
             explain(clf, TEXTS[:2], target=wrong)
@@ -260,6 +265,8 @@ def test_pipelines(clf):
     found, same = explain(pipe, TEXTS[:2]), explain(pipe[-1], TEXTS[:2])
     assert [f.to_list() for f in found] == [f.to_list() for f in same]
     assert list(pipe.predict(TEXTS[:2])) == [f.target for f in found]
+    frozen = make_pipeline(FrozenEstimator(pipe[0]), pipe[1])
+    assert [f.to_list() for f in explain(frozen, TEXTS[:2])] == [f.to_list() for f in found]
     longer = make_pipeline(FunctionTransformer(lambda X: X), lm, clf)
     with pytest.raises(TypeError, match=r"FunctionTransformer.*pipe\[-2:\]"):
         explain(longer, TEXTS)

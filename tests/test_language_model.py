@@ -194,8 +194,12 @@ def test_generate(fitted):
     assert fitted.generate("How", temperature=0, max_tokens=3) == fitted.generate(
         "How", temperature=0, max_tokens=3
     )
-    with pytest.raises(ValueError, match="temperature"):
-        fitted.generate("How", temperature=-1)
+    for temperature in (-1, np.inf, np.nan, "hot"):
+        with pytest.raises(ValueError, match="temperature"):
+            fitted.generate("How", temperature=temperature)
+    for max_tokens in (-1, 2.5):
+        with pytest.raises(ValueError, match="max_tokens"):
+            fitted.generate("How", max_tokens=max_tokens)
 
 
 @pytest.mark.parametrize("corpus", [["word"], [""], ["", ""], ["a b c"], ["x " * 3000]])

@@ -242,3 +242,11 @@ def test_result_is_frozen_and_draws_itself(documents):
 def test_docstring_example():
     failed, tried = doctest.testmod(range_test)
     assert failed == 0 and tried
+
+
+def test_texts_that_are_held_out_for_calibration_are_not_part_of_the_curve(documents):
+    plain, calibrated = (
+        lr_find(classifier(calibrate=calibrate), documents, banking()[1], n_steps=30)
+        for calibrate in (False, True)
+    )
+    assert np.array_equal(plain.losses, calibrated.losses)

@@ -379,3 +379,15 @@ def test_models_of_every_format_version_stay_loadable(folder, kind):
 
 def test_there_is_a_model_of_the_current_format_version():
     assert (FIXTURES / f"format-{persistence.FORMAT_VERSION}").is_dir()
+
+
+@pytest.mark.parametrize("kind", ["lm", "clf"])
+def test_a_loaded_model_goes_on_as_a_pickled_one(kind, request, tmp_path):
+    estimator = pickle.loads(pickle.dumps(request.getfixturevalue(kind)))
+    X = TEXTS if kind == "lm" else request.getfixturevalue("lm").transform(TEXTS)
+    y = None if kind == "lm" else LABELS
+    estimator.partial_fit(X, y)
+    estimator.save(tmp_path / "model")
+    pickled = pickle.loads(pickle.dumps(estimator)).partial_fit(X, y)
+    loaded = sk_ulmfit.load(tmp_path / "model").partial_fit(X, y)
+    assert fingerprint(loaded) == fingerprint(pickled)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
@@ -174,6 +175,8 @@ def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | Non
     if not before:
         return clf, None
     *earlier, language_model = before
+    if isinstance(language_model, FrozenEstimator):
+        language_model = language_model.estimator
     if earlier or not isinstance(language_model, ULMFiTLanguageModel):
         names = ", ".join(type(step).__name__ for step in earlier or before)
         raise TypeError(
@@ -204,7 +207,9 @@ def _outputs(clf: ULMFiTClassifier, target: Any, documents: EncodedDocuments) ->
 
 
 def _is_sequence(target: Any) -> bool:
-    return isinstance(target, Sequence | np.ndarray) and not isinstance(target, str | bytes)
+    if isinstance(target, str | bytes):
+        return False
+    return isinstance(target, Sequence) or getattr(target, "ndim", 0) == 1  # Series, arrays
 
 
 def _number_of(label: Any, classes: np.ndarray) -> int:

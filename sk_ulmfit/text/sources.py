@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Union
 
@@ -20,6 +21,9 @@ from .token_lists import TokenLists
 from .tokenizers import CallableTokenizer, tokenizer_from_dict
 from .validation import CheckedTexts
 from .vocabulary import Vocabulary
+
+# How many of the texts are read to tell them from others.
+_DESCRIBED_BY = 100
 
 # Where the texts of an iterator are while its words are counted.
 _COPY = "texts.jsonl"
@@ -152,8 +156,14 @@ class TextsOnDisk:
         return corpus
 
     def describe(self) -> Any:
-        """Something that differs when the texts do, as far as that can be seen without reading."""
-        return self.texts.describe() if isinstance(self.texts, TextFiles) else "an iterable"
+        """Something that differs when the texts do, as far as their beginning tells."""
+        if isinstance(self.texts, TextFiles):
+            return self.texts.describe()
+        rest = iter(self.texts)
+        first = list(islice(rest, _DESCRIBED_BY))
+        if isinstance(self.texts, Iterator):
+            self.texts = chain(first, rest)
+        return TextsInMemory(list(CheckedTexts(first))).describe()
 
     def _bar(self, label: str) -> Any:
         return tqdm(desc=label, unit="text", unit_scale=True, disable=not self.verbose)

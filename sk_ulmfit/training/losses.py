@@ -136,7 +136,8 @@ def sampled_next_token_loss(
     column[drawn] = torch.arange(len(drawn), device=weight.device)
     column = column[targets]
     twice = (column >= 0).nonzero().squeeze(1)
-    scores[twice, column[twice]] = -torch.inf
+    # (not minus infinity, whose gradient is NaN where nothing else was drawn)
+    scores[twice, column[twice]] = torch.finfo(scores.dtype).min
     wanted = (full_precision(hidden) * target_weight).sum(1) + bias[targets]
     wanted = wanted - log_expected(targets)
     others = scores.logsumexp(1)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from skorch.callbacks import Callback
 
-from sk_ulmfit import ULMFiTLanguageModel, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
 from sk_ulmfit.datasets import load_banking77
 
 TEXTS = list(load_banking77(subset="train").data[:400])
@@ -136,6 +136,47 @@ def test_other_texts_are_refused(tmp_path):
     cut_after(3, TEXTS, tmp_path, checkpoint_minutes=0)
     with pytest.raises(ValueError, match="holds a training with other texts"):
         ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS[1:])
+
+
+class Corpus:
+    """Texts of which nobody knows how many there are."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def __iter__(self):
+        return iter(self.texts)
+
+
+@pytest.mark.parametrize("kind", [iter, Corpus])
+def test_other_texts_of_a_stream_are_refused(kind, tmp_path):
+    cut_after(3, kind(TEXTS), tmp_path, checkpoint_minutes=0)
+    with pytest.raises(ValueError, match="holds a training with other texts"):
+        ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(kind(TEXTS[1:]))
+    whole = ULMFiTLanguageModel(**SMALL).fit(TEXTS)
+    again = ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(kind(TEXTS))
+    assert again.trained_.fingerprint == whole.trained_.fingerprint
+
+
+def test_a_file_that_was_edited_is_refused(tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("\n\n".join(TEXTS), encoding="utf-8")
+    cut_after(3, file, tmp_path / "checkpoints", checkpoint_minutes=0)
+    file.write_text("\n\n".join(TEXTS).replace("card", "bank"), encoding="utf-8")
+    with pytest.raises(ValueError, match="holds a training with other texts"):
+        ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path / "checkpoints").fit(file)
+
+
+def test_a_classifier_without_a_seed_goes_on_with_its_language_model(tmp_path):
+    labels = [text.split()[0] for text in TEXTS]
+    first, again = (
+        ULMFiTClassifier(
+            ULMFiTLanguageModel(**{**SMALL, "random_state": None}, checkpoint_dir=tmp_path),
+            max_epochs=0,
+        ).fit(TEXTS, labels)
+        for _ in range(2)
+    )
+    assert same(first.language_model_, again.language_model_)
 
 
 def test_a_damaged_checkpoint_says_which_file(tmp_path):

@@ -59,6 +59,15 @@ def test_few_draws_give_finite_gradients(n_samples):
     assert torch.isfinite(predicted.softmax_weight.grad).all()
 
 
+def test_a_target_that_is_all_that_was_drawn_gives_finite_gradients():
+    predicted, _ = output()
+    targets = torch.zeros(7, 3, dtype=torch.long)  # the likeliest to be drawn
+    for seed in range(20):
+        random = torch.Generator().manual_seed(seed)
+        sampled_next_token_loss(predicted, targets, 1, random).backward()
+    assert torch.isfinite(predicted.softmax_weight.grad).all()
+
+
 def test_a_language_model_learns_with_it():
     texts, _ = banking(3, 30)
     params = {"max_epochs": 8, "dropout_mult": 0.1}
