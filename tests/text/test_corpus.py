@@ -40,7 +40,10 @@ def test_a_directory_stands_for_its_files_and_can_be_read_twice(tmp_path):
         (tmp_path / name).write_text(f"{name} 1\n\n{name} 2", encoding="utf-8")
     files = TextFiles([tmp_path])
     assert list(files) == list(files) == ["a.txt 1", "a.txt 2", "b.txt 1", "b.txt 2"]
-    assert files.describe() == [{"file": name, "bytes": 16} for name in ("a.txt", "b.txt")]
+    described = files.describe()
+    assert [(file["file"], file["bytes"]) for file in described] == [("a.txt", 16), ("b.txt", 16)]
+    (tmp_path / "b.txt").write_text("b.txt 1\n\nb.txt 3", encoding="utf-8")
+    assert files.describe()[0] == described[0] and files.describe()[1] != described[1]
 
 
 def test_a_file_without_blank_lines_comes_in_parts(tmp_path, monkeypatch):
