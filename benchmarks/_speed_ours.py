@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+from _runs import PAPERS
 from _work import LONG, SHORT, Config, documents, job, labels, stream, take_turns, text
 from skorch.callbacks import Callback
 
@@ -167,7 +168,8 @@ def predict_one(config: Config) -> Round:
 def pipeline(config: Config) -> Round:
     """Texts a second from labels to predictions; a text is read once a step, as by fastai."""
     given = job()
-    clf = ULMFiTClassifier(random_state=0, device="cpu", r_drop=0.0)
+    epochs = PAPERS["max_epochs"]  # fastai's
+    clf = ULMFiTClassifier(random_state=0, device="cpu", r_drop=0.0, max_epochs=epochs)
 
     def do_round():
         start = time.perf_counter()

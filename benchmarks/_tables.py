@@ -313,7 +313,7 @@ def levers_table() -> str:
 
 
 def choices_table() -> str:
-    """Errors on texts held out, by the classifier's defaults and by other choices."""
+    """Errors on texts held out, by what the search started from and by other choices."""
     errors: dict[tuple[str, int | None], dict[str, dict[int, float]]] = {}
     for file in sorted(RESULTS.glob("choices-*.json")):
         run = json.loads(file.read_text())
@@ -324,8 +324,8 @@ def choices_table() -> str:
     for choice, changed in CHOICES.items():
         cells = []
         for of_set in errors.values():
-            base, own = (of_set.get(of, {}) for of in ("defaults", choice))
-            if choice == "defaults" and own:
+            base, own = (of_set.get(of, {}) for of in ("start", choice))
+            if choice == "start" and own:
                 cells.append(f"{mean_and_spread(list(own.values()))} ({len(own)} seeds)")
             elif differences := paired(own, base):
                 cells.append(against(differences, "better"))
@@ -333,7 +333,7 @@ def choices_table() -> str:
                 cells.append("-")
         if set(cells) != {"-"}:
             described = ", ".join(f"`{key}={value}`" for key, value in changed.items())
-            rows.append(f"| {described or 'defaults'} | {' | '.join(cells)} |")
+            rows.append(f"| {described or 'start'} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -67,7 +67,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Fraction of the steps in which the learning rate rises.
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
-    max_epochs : int, default=15
+    max_epochs : int, default=25
         Number of passes over the texts.
     batch_size : int, default=16
         Number of texts in a step.
@@ -205,7 +205,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         schedule: str = "slanted_triangular",
         cut_frac: float = 0.1,
         lr_ratio: float = 32.0,
-        max_epochs: int = 15,
+        max_epochs: int = 25,
         batch_size: int = 16,
         bptt: int = 70,
         max_length: int | None = None,

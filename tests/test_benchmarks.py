@@ -102,7 +102,7 @@ def test_choices_are_compared_on_texts_held_out(paper, data, monkeypatch, capsys
         choices, "ULMFiTLanguageModel", lambda **params: tuned.append(params) or make(**params)
     )
     arguments = ["--data", str(data), "--set", "trec6", "--labels", "20"]
-    chosen = ["--choice", "defaults", "rate-0.02", "lm-dropout-0.5"]
+    chosen = ["--choice", "start", "rate-0.02", "lm-dropout-0.5"]
     monkeypatch.setattr(sys, "argv", ["choices.py", *arguments, *chosen])
     choices.main()
     assert len(tuned) == 2, "what is not of the language model shares one"
