@@ -119,10 +119,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     patience : int, default=3
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the training. With R-Drop the `y_pred` that they get of a training
-        batch has two rows for every text, beside one another; `y` is targets and weights, which
-        skorch's scoring callbacks cannot read. Rates and frozen layers are set before every step
-        and epoch, whatever a callback made of them.
+        Further callbacks of the training. ``EpochScoring("accuracy", lower_is_better=False)``
+        puts that of the texts set aside (for `early_stopping` or `calibrate`) into `history_`.
+        What scores see of classes is their numbers in `classes_`; of two directions they see the
+        one in training, of R-Drop's two predictions the first. Rates and frozen layers are set
+        before every step and epoch, whatever a callback made of them.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False

@@ -176,6 +176,7 @@ class LabelledDocuments(Dataset):
 class LengthBatches:
     """Batches of labelled documents of similar length, so that little of a batch is padding.
 
+    The weights are among the inputs, so that the targets are what skorch's callbacks take them for.
     Documents are shuffled, sorted by length within pools of many batches, cut into batches, and
     the batches are shuffled.
 
@@ -194,15 +195,16 @@ class LengthBatches:
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         data = self.dataset
         lengths = data.documents.lengths
         for batch in self.draw():
             inputs = {
                 "ids": torch.from_numpy(data.documents.padded(batch)),
                 "lengths": torch.from_numpy(lengths[batch]),
+                "weights": data.weights[batch],
             }
-            yield inputs, (data.targets[batch], data.weights[batch])
+            yield inputs, data.targets[batch]
 
     def draw(self) -> list[np.ndarray]:
         """Draw the batches of an epoch: indices of documents, of falling length."""
@@ -236,10 +238,11 @@ class VectorBatches:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], tuple[Tensor, Tensor]]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         data = self.batches.dataset
         for batch in self.batches.draw():
-            yield {"vectors": self.vectors[batch]}, (data.targets[batch], data.weights[batch])
+            inputs = {"vectors": self.vectors[batch], "weights": data.weights[batch]}
+            yield inputs, data.targets[batch]
 
 
 def length_batches(lengths: np.ndarray, order: np.ndarray, batch_size: int) -> list[np.ndarray]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 from torch import Tensor
@@ -206,8 +208,10 @@ class LanguageModelNet(ULMFiTNet):
         return output
 
 
-class ClassifierNet(ULMFiTNet):
+class ClassifierNet(ClassifierMixin, ULMFiTNet):
     """Trains a `TextClassifier` on batches of documents.
+
+    It is a classifier of class numbers, for the scoring callbacks of skorch.
 
     Parameters
     ----------
@@ -262,7 +266,34 @@ class ClassifierNet(ULMFiTNet):
     def _reads_twice(self) -> bool:
         return self.module_.training and self.criterion_.r_drop > 0
 
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        step: dict[str, Any] = super().train_step(batch, **fit_params)
+        if self._reads_twice:
+            step["y_pred"] = step["y_pred"][::2]  # callbacks expect one row a document
+        return step
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        return super().get_loss(y_pred, (y_true, X["weights"]), X, training)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Numbers of the outputs."""
+        return np.arange(len(self.module.head.blocks[-1].bias))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities by this net alone, not of a direction that is trained beside it."""
+        logits = torch.cat(list(self.forward_iter(X))).detach().float()
+        p = logits.sigmoid() if self.criterion_.multilabel else logits.softmax(dim=1)
+        probabilities: np.ndarray = p.numpy()
+        return probabilities
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Class numbers, or an indicator matrix."""
+        p = self.predict_proba(X)
+        return (p > 0.5).astype(np.int64) if self.criterion_.multilabel else p.argmax(axis=1)
+
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
+        x = {name: rows for name, rows in x.items() if name != "weights"}  # of the loss
         if not self._reads_twice:
             return super().infer(x, **fit_params)
         if len(next(iter(x.values()))) == 1:

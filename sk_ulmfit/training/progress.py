@@ -62,7 +62,7 @@ class ProgressBar(Callback):
             self._follow(net.criterion_.last_nll)
             self.bar_.update(inputs.numel() * net.share.count)
         else:
-            self.bar_.update(len(targets[0]))
+            self.bar_.update(len(targets))
         # Reading a number off a GPU waits for it: only when the bar has just been drawn.
         if self.mean_nll_ is not None and self.bar_.n == self.bar_.last_print_n:
             self.bar_.set_postfix(self._state(net), refresh=False)

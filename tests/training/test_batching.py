@@ -81,13 +81,13 @@ def test_every_document_is_in_one_batch_with_its_own_label_and_weight():
     data = labelled(lengths, np.random.default_rng(0))
     batches = LengthBatches(data, 10)
     seen = []
-    for inputs, (targets, weights) in batches:
+    for inputs, targets in batches:
         assert (inputs["lengths"].diff() <= 0).all(), "longest first"
         for row, i in enumerate(targets.tolist()):
             document = data.documents.document(i)
             assert inputs["lengths"][row] == len(document) == lengths[i]
             assert np.array_equal(inputs["ids"][row, : len(document)], document)
-            assert weights[row] == data.weights[i]
+            assert inputs["weights"][row] == data.weights[i]
             seen.append(i)
     assert sorted(seen) == list(range(333)) and len(batches) == len(list(batches)) == 34
 
