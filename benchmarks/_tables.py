@@ -109,7 +109,7 @@ def where(groups: Groups) -> str:
     return (
         f"Median times, with {all_of('machine', 'threads')} CPU thread(s); torch "
         f"{all_of('versions', 'torch')}, scikit-learn {all_of('versions', 'scikit-learn')}. Other "
-        "runs went on beside them, on a GPU five: take times as upper bounds."
+        "runs went on beside them, on a GPU several: take times as upper bounds."
     )
 
 

@@ -348,8 +348,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         weights = document_weights(targets, self.class_weight, sample_weight)
         if going_on:
             start, language_model = self.trained_, self.language_model_
-            if targets.multilabel != start.multilabel:
-                raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
+            self._check_goes_on(targets)
+            if not self.calibrate:
+                start = replace(start, temperature=1.0)  # the old one is of other weights
             documents = self._tokens(X)
         else:
             documents, language_model = self._language_model_stage(X, next(seeds))
@@ -408,6 +409,19 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             temperature = fit_temperature(logits, *held_out[1:], targets.multilabel)
             self.trained_ = replace(self.trained_, temperature=temperature)
         return self
+
+    def _check_goes_on(self, targets: Targets) -> None:
+        """Refuse a fit that would go on with another task or another head."""
+        start = self.trained_
+        if targets.multilabel != start.multilabel:
+            raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
+        head_sizes = self._head_sizes(len(start.classes))
+        for name, given in (("pooling", self.pooling), ("head_sizes", head_sizes)):
+            if given != (fitted := getattr(start, name)):
+                raise ValueError(
+                    f"{name} cannot change in a fit that goes on: it is {given!r}, the fitted head "
+                    f"has {fitted!r}. Set it back, or fit anew with warm_start=False."
+                )
 
     def _check_sizes(self, schedule: Any) -> None:
         """Refuse, before hours of training, what would fail after them."""

@@ -103,6 +103,13 @@ def test_the_temperature_is_saved_and_kept(documents, tmp_path):
     assert clf.partial_fit(documents, LABELS).trained_.temperature == loaded.trained_.temperature
 
 
+def test_the_temperature_of_other_weights_is_forgotten(documents):
+    clf = classifier(calibrate=True, warm_start=True).fit(documents, LABELS)
+    assert clf.trained_.temperature != 1.0
+    clf.set_params(calibrate=False).fit(documents, LABELS)
+    assert clf.trained_.temperature == 1.0
+
+
 def test_multilabel(documents):
     y = np.column_stack([LABELS == "age", LABELS == "atm"]).astype(int)
     clf = classifier(calibrate=True, max_epochs=6).fit(documents, y)

@@ -305,6 +305,18 @@ def test_partial_fit_and_warm_start(data, documents):
     assert warm.fit(documents, y).history_[-1]["train_loss"] < first
 
 
+@pytest.mark.parametrize("changed", [{"pooling": "mean"}, {"head_sizes": (7,)}])
+def test_a_fit_that_goes_on_refuses_another_head(data, documents, changed):
+    clf = classifier(warm_start=True, max_epochs=1).fit(documents, data[1])
+    before = clf.predict_proba(documents)
+    clf.set_params(**changed)
+    for method in (clf.fit, clf.partial_fit):
+        with pytest.raises(ValueError, match=f"{next(iter(changed))}.*cannot change"):
+            method(documents, data[1])
+    np.testing.assert_array_equal(clf.predict_proba(documents), before)
+    clf.set_params(warm_start=False).fit(documents, data[1])
+
+
 def test_early_stopping(data, documents):
     params = {"early_stopping": True, "lr": 0.02, "schedule": "constant"}
     clf = classifier(max_epochs=40, patience=2, **params).fit(documents, data[1])
