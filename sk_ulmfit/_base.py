@@ -158,7 +158,11 @@ class ULMFiTEstimator(BaseEstimator):
     @classmethod
     def _of_saved_params(cls, description: dict[str, Any]) -> Any:
         """An estimator that is not fitted yet, but would go on as the saved one."""
-        estimator = cls(**params_from_saved(description["params"]))
+        params = {  # of whose tuples JSON has made lists
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in description["params"].items()
+        }
+        estimator = cls(**params)
         saved = description.get("going_on", {})  # older files lack it
         for name in _GOING_ON:
             if name in saved:
@@ -186,10 +190,3 @@ def continued(before: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> lis
     """Put the history of a fit that went on behind that of the fits before."""
     n_before = max((epoch["epoch"] for epoch in before), default=0)
     return before + [{**epoch, "epoch": epoch["epoch"] + n_before} for epoch in epochs]
-
-
-def params_from_saved(params: dict[str, Any]) -> dict[str, Any]:
-    """Undo what JSON does to parameters: tuples have become lists."""
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in params.items()
-    }

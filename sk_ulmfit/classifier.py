@@ -389,15 +389,24 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             )
             for direction in start.language_model.directions
         }
-        fitted, history, interrupt = classifier_stage(
-            modules,
-            (documents.take(train), targets.codes[train], weights[train]),
-            held_out if len(valid) else None,
-            options,
-            schedule,
-            targets.multilabel,
-            self.frozen_dropout,
-        )
+        try:
+            fitted, history, interrupt = classifier_stage(
+                modules,
+                (documents.take(train), targets.codes[train], weights[train]),
+                held_out if len(valid) else None,
+                options,
+                schedule,
+                targets.multilabel,
+                self.frozen_dropout,
+            )
+        except Exception as error:
+            if not going_on and not isinstance(X, EncodedDocuments):
+                self.language_model_ = language_model  # hours of training, perhaps
+                error.add_note(
+                    "The language model is trained and kept: a fit with language_model="
+                    "FrozenEstimator(estimator.language_model_) takes it as it is."
+                )
+            raise
         history = continued(self.history_ if going_on else [], history)
         # Directions that an interrupt did not let begin stay as they were, if they were trained.
         fitted = {**start.weights, **fitted}

@@ -164,7 +164,7 @@ def lr_find(
         "schedule": "constant",
         "unfreeze_schedule": "full",
         "max_epochs": n_steps,  # an epoch has at least one step
-        "early_stopping": False,
+        "early_stopping": False,  # neither this nor calibration: every batch is one of training
         "calibrate": False,
         "checkpoint_dir": None,
         "verbose": 0,
@@ -225,21 +225,15 @@ class _RisingLR(Callback):
     def __deepcopy__(self, memo: dict[int, Any]) -> _RisingLR:
         return self  # training copies its callbacks, but this one is read afterwards
 
-    def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the rates of the step."""
-        if not training:
-            return
         self.began = True
         rate = self.learning_rates[len(self.losses)]
         for group in net.optimizer_.param_groups:
             group["lr"] = group["initial_lr"] * rate / net.lr
 
-    def on_batch_end(
-        self, net: Any, loss: Any = None, training: bool = False, **kwargs: Any
-    ) -> None:
+    def on_batch_end(self, net: Any, loss: Any = None, **kwargs: Any) -> None:
         """Write down the loss, and end the test if it is enough."""
-        if not training:
-            return
         self.losses.append(loss.item())
         age = np.arange(len(self.losses))[::-1] / len(self.learning_rates)
         mean = float(np.average(self.losses, weights=np.exp(-age / _WIDTH)))

@@ -248,7 +248,7 @@ def test_weights_move_predictions(data, documents):
 
 
 class HeldOut(Callback):
-    """Writes down the first tokens of what is held out."""
+    """Writes down the texts that are held out."""
 
     seen: ClassVar[list[set[tuple[int, ...]]]] = []
 
@@ -303,6 +303,17 @@ def test_partial_fit_and_warm_start(data, documents):
     warm = classifier(warm_start=True, max_epochs=6, unfreeze_schedule="full").fit(documents, y)
     first = warm.history_[-1]["train_loss"]
     assert warm.fit(documents, y).history_[-1]["train_loss"] < first
+
+
+def test_an_error_in_stage_3_does_not_take_the_language_model(data):
+    clf = classifier(language_model=language_model(max_epochs=1), lr=1e30)
+    with pytest.raises(FloatingPointError, match="diverged") as raised:
+        clf.fit(*data)
+    assert "FrozenEstimator(estimator.language_model_)" in raised.value.__notes__[0]
+    with pytest.raises(NotFittedError):
+        clf.predict(data[0])
+    frozen = FrozenEstimator(clf.language_model_)
+    assert clf.set_params(language_model=frozen, lr=0.02).fit(*data).language_model_.history_
 
 
 @pytest.mark.parametrize("changed", [{"pooling": "mean"}, {"head_sizes": (7,)}])
