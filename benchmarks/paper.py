@@ -4,10 +4,10 @@
     python benchmarks/paper.py --data DIR --set trec6 --row full chain-thaw --budget 30
 
 As in the paper, errors are on a tenth of the training texts, held out; test splits are not read.
-Every row is the package's default in all but the parameters written here, and R-Drop, label
-smoothing and a wider head for many classes, which are no techniques of the paper's. A JSON file a
-run goes to benchmarks/results/; a run that is there already is not repeated, so that an interrupted
-command goes on. `benchmarks/report.py` sets the rows beside the paper's figures.
+Every row is the package's default in all but the parameters written here, and the number of epochs
+and what is not of the paper: R-Drop, label smoothing and a wider head for many classes. A JSON file
+a run goes to benchmarks/results/; a run that is there already is not repeated, so that an
+interrupted command goes on. `benchmarks/report.py` sets the rows beside the paper's figures.
 
 A language model is fine-tuned once for all the rows that share it: the seconds of fitting include
 it in the first of them only.
@@ -67,7 +67,7 @@ ROWS = {
     "no-pretraining": Row(METHOD, "without pretraining", (5.63, 10.67, 5.52), {"pretrained": None}),
     "defaults": Row(
         METHOD,
-        "with R-Drop and label smoothing, the defaults",
+        "the defaults: R-Drop, label smoothing, 25 epochs",
         None,
         clf={name: getattr(ULMFiTClassifier(), name) for name in PAPERS},
     ),
