@@ -10,4 +10,5 @@ root=$(dirname "$(dirname "$(dirname "$(realpath "$0")")")")
 cd "$root"
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 python3 tools/gpu/unpickle.py --make "$out/classifier.joblib"
-python3 -m pytest -q tests -n "$workers" --dist worksteal --timeout 900
+# (verbose: a run that is cut short has named what failed)
+python3 -m pytest -v tests -n "$workers" --dist worksteal --timeout 900
