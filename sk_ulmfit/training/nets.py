@@ -282,7 +282,7 @@ class ClassifierNet(ClassifierMixin, ULMFiTNet):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities by this net alone, not of a direction that is trained beside it."""
-        logits = torch.cat(list(self.forward_iter(X))).detach().float()
+        logits = self.forward(X).detach().float()
         p = logits.sigmoid() if self.criterion_.multilabel else logits.softmax(dim=1)
         probabilities: np.ndarray = p.numpy()
         return probabilities

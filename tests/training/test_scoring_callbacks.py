@@ -18,6 +18,18 @@ def documents():
     return language_model(max_epochs=1).fit(TEXTS).transform(TEXTS)
 
 
+def watched(callbacks, n_epochs, **params):
+    """A classifier that sets texts aside, and trains for all epochs."""
+    return classifier(
+        callbacks=callbacks,
+        max_epochs=n_epochs,
+        early_stopping=True,
+        patience=n_epochs,
+        validation_fraction=0.3,
+        **params,
+    )
+
+
 class Rows(Callback):
     """Holds every prediction against its targets."""
 
@@ -32,15 +44,7 @@ def test_scores_of_every_epoch_are_in_the_history(documents, on_train, params, t
     scoring = {"lower_is_better": False, "on_train": on_train}
     callbacks = [EpochScoring(name, **scoring) for name in ("accuracy", "neg_log_loss")]
     callbacks += [BatchScoring("f1_macro", name="f1", **scoring), Rows()]
-    clf = classifier(
-        callbacks=callbacks,
-        max_epochs=20,
-        early_stopping=True,
-        validation_fraction=0.3,
-        patience=20,
-        amp=True,
-        **params,
-    )
+    clf = watched(callbacks, 20, amp=True, **params)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(LABELS))
     clf.fit(documents, LABELS, sample_weight=weights)
     accuracy = [epoch["accuracy"] for epoch in clf.history_]
@@ -69,14 +73,7 @@ def negative_loss(net, X, y):
 )
 def test_scores_are_of_what_is_held_out(documents, y, scoring):
     callbacks = [EpochScoring(scoring, name="score", lower_is_better=False)]
-    clf = classifier(
-        callbacks=callbacks,
-        early_stopping=True,
-        validation_fraction=0.3,
-        max_epochs=16,
-        patience=16,
-    )
-    clf.fit(documents, y)
+    clf = watched(callbacks, 16).fit(documents, y)
     scores = [epoch["score"] for epoch in clf.history_]
     if scoring in ("neg_log_loss", negative_loss):
         losses = [epoch["valid_loss"] for epoch in clf.history_]
