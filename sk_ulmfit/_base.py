@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .persistence import plain, write_model
+from .models.directory import plain, write_model
 from .schedules import SCHEDULES
 
 DIRECTIONS = {

@@ -2,7 +2,7 @@
 
     python -m tests.fixtures_of_format
 
-`tests/test_persistence.py` loads those of every version and compares with what they predicted.
+`tests/models/test_directory.py` loads those of every version and compares with what they predicted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sk_ulmfit.persistence import FORMAT_VERSION
+from sk_ulmfit.models.directory import FORMAT_VERSION
 from tests.helpers import banking, classifier, language_model
 
 FOLDER = Path(__file__).parent / "fixtures"

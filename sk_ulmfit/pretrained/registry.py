@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..persistence import blamed_on, read_model
+from ..models.directory import blamed_on, read_model
 from .downloads import fetch
 from .fastai import read_fastai
 from .fastai_files import holds_fastai

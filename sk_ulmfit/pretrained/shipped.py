@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..persistence import read_model, write_model
+from ..models.directory import read_model, write_model
 from .trained import TrainedLanguageModel
 
 SHIPPED = ("en-small",)

@@ -15,7 +15,7 @@ from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor
 
 from ..callbacks import ScheduledLR
-from ..persistence import plain
+from ..models.directory import plain
 from ..text.corpus import write_whole
 from .distributed import Share
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import sk_ulmfit
-from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, persistence
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit.models import directory
 from sk_ulmfit.pretrained import directions_of, load_pretrained, shipped
 from tests.helpers import banking, language_model
 
@@ -102,7 +103,7 @@ def test_a_part_that_is_missing_or_has_another_name_is_refused(tmp_path):
     (weights,) = folder.glob("weights-*.safetensors")
     described["weights_sha256"] = {"../../etc/passwd": "0"}
     del described["sha256"]
-    described["sha256"] = persistence._sha256(persistence._canonical(described))
+    described["sha256"] = directory._sha256(directory._canonical(described))
     (folder / "model.json").write_text(json.dumps(described))
     with pytest.raises(ValueError, match="is no file of weights"):
         load_pretrained(folder)

@@ -19,12 +19,13 @@ import skops.io
 import torch
 
 import sk_ulmfit
-from sk_ulmfit import persistence
-from sk_ulmfit.persistence import read_model, write_model
+from sk_ulmfit.models import directory
+from sk_ulmfit.models.directory import read_model, write_model
+from sk_ulmfit.persistence import TRUSTED_TYPES
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking(3, 15)
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,7 @@ def test_weights_of_other_sizes_are_refused(lm, clf, tmp_path):
 def test_a_description_that_cannot_be_right_is_refused(clf, place, value, tmp_path):
     """Also where its checksum is right: a file may come from anyone."""
     clf.save(tmp_path / "model")
-    file = tmp_path / "model" / persistence.DESCRIPTION_FILE
+    file = tmp_path / "model" / directory.DESCRIPTION_FILE
     description = json.loads(file.read_text())
     description.pop("sha256")
     *path, name = place.split("/")
@@ -134,7 +135,7 @@ def test_a_description_that_cannot_be_right_is_refused(clf, place, value, tmp_pa
     for step in path:
         within = within[step] if step else within
     within[name] = value
-    description["sha256"] = persistence._sha256(persistence._canonical(description))
+    description["sha256"] = directory._sha256(directory._canonical(description))
     file.write_text(json.dumps(description))
     with pytest.raises(ValueError) as caught:
         sk_ulmfit.load(tmp_path / "model")
@@ -143,7 +144,7 @@ def test_a_description_that_cannot_be_right_is_refused(clf, place, value, tmp_pa
 
 def test_json_that_is_nested_too_deeply_is_refused(lm, tmp_path):
     lm.save(tmp_path / "model")
-    (tmp_path / "model" / persistence.DESCRIPTION_FILE).write_text("[" * 100_000)
+    (tmp_path / "model" / directory.DESCRIPTION_FILE).write_text("[" * 100_000)
     with pytest.raises(ValueError, match=r"model\.json is damaged"):
         sk_ulmfit.load(tmp_path / "model")
 
@@ -183,7 +184,7 @@ def test_every_kind_of_classifier_comes_back_as_it_was(params, y, how, tmp_path)
             joblib.dump(fitted, tmp_path / "model.joblib")
             loaded = joblib.load(tmp_path / "model.joblib")
         else:
-            loaded = skops.io.loads(skops.io.dumps(fitted), trusted=persistence.TRUSTED_TYPES)
+            loaded = skops.io.loads(skops.io.dumps(fitted), trusted=TRUSTED_TYPES)
         if fitted is both:
             assert loaded.perplexity(TEXTS) == both.perplexity(TEXTS)
             continue
@@ -259,7 +260,7 @@ def test_a_crash_at_any_step_leaves_the_earlier_model_or_the_new_one(
 
         with monkeypatch.context() as patch:
             for name in ("replace", "fsync", "unlink"):
-                patch.setattr(persistence.os, name, counted(getattr(os, name)))
+                patch.setattr(directory.os, name, counted(getattr(os, name)))
             try:
                 clf.save(path)
             except Crash:
@@ -280,7 +281,7 @@ def test_a_first_save_that_crashed_can_be_repeated(lm, tmp_path, monkeypatch):
         def crash(*args):
             raise Crash
 
-        patch.setattr(persistence.os, "replace", crash)
+        patch.setattr(directory.os, "replace", crash)
         with pytest.raises(Crash):
             lm.save(tmp_path / "model")
     assert list((tmp_path / "model").iterdir())
@@ -378,7 +379,7 @@ def test_models_of_every_format_version_stay_loadable(folder, kind):
 
 
 def test_there_is_a_model_of_the_current_format_version():
-    assert (FIXTURES / f"format-{persistence.FORMAT_VERSION}").is_dir()
+    assert (FIXTURES / f"format-{directory.FORMAT_VERSION}").is_dir()
 
 
 @pytest.mark.parametrize("kind", ["lm", "clf"])

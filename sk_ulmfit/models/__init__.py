@@ -1,0 +1,1 @@
+"""What a fit leaves behind: plain data that answers, and how it is read and written."""
