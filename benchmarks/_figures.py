@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import _results
 import numpy as np
-from _tables import PAPER_SETS, SETS, Groups, calibration_runs, paper_runs
+from _tables import PAPER_SETS, SETS, Groups, paper_runs
 from paper import METHOD, ROWS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
@@ -129,7 +130,7 @@ def calibration_numbers(groups: Groups) -> dict[str, Any]:
         f"{SETS[run['set']]}, {run['labels'] or 'all'} labels": {
             side: run[side]["bins"] for side in ("before", "after")
         }
-        for run in calibration_runs()
+        for run in _results.read("calibration")
     }
 
 

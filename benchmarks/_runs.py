@@ -6,7 +6,6 @@ import os
 import platform
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier
-
-RESULTS = Path(__file__).parent / "results"
 
 # Parameters of a classifier that is trained by the paper's techniques alone, for as long as what it
 # is compared with.
@@ -29,13 +26,6 @@ PAPERS: dict[str, Any] = {
 
 # Texts and their labels.
 Labelled = tuple[list[str], list[str]]
-
-
-def result_file(script: str, name: str, what: str | None, n_labels: int | None, seed: int) -> Path:
-    """Where a run of a script on a data set is written down; `what` is its model or row."""
-    drawn = f"{n_labels}labels" if n_labels else None
-    parts = [part for part in (script, name, what, drawn, str(seed)) if part]
-    return RESULTS / f"{'-'.join(parts)}.json"
 
 
 def draw(data: Labelled, n: int, seed: int) -> tuple[Labelled, Labelled]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
+import _results
 import numpy as np
-from _runs import RESULTS
 from choices import CHOICES
 from paper import ROWS
 
@@ -71,9 +70,8 @@ def against(differences: list[float], word: str) -> str:
 def read_results() -> Groups:
     """Runs by data set, model and labels, in the order of the tables."""
     found: Groups = defaultdict(list)
-    for file in sorted(RESULTS.glob("compare-*.json")):
-        result = json.loads(file.read_text())
-        found[result["set"], result["model"], result.get("labels")].append(result)
+    for run in _results.read("compare"):
+        found[run["set"], run["model"], run["labels"]].append(run)
     numbers = sorted({key[2] for key in found if key[2]})
     order = [(s, m, n) for s in SETS for n in (None, *numbers) for m in NAMES]
     return {key: found[key] for key in order if key in found}
@@ -195,11 +193,6 @@ def peer_table(groups: Groups) -> str:
     return "\n".join(rows)
 
 
-def calibration_runs() -> list[dict[str, Any]]:
-    """Runs of `calibration.py`."""
-    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("calibration-*.json"))]
-
-
 def calibration_table() -> str:
     """Probabilities before and after temperature scaling."""
     rows = [
@@ -207,7 +200,7 @@ def calibration_table() -> str:
         "log loss: before, after |",
         "|---|---|---|---|---|---|",
     ]
-    for run in calibration_runs():
+    for run in _results.read("calibration"):
         before, after = run["before"], run["after"]
         rows.append(
             f"| {SETS[run['set']]} | {run['labels'] or 'all'} | {run['error']:.1f} | "
@@ -233,11 +226,12 @@ SPEED_ROWS = {
 SPEED_SIZES = {"small": "128/384/3", "paper": "400/1152/3"}
 
 
-def speed_runs(result: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+def speed_runs() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """What was measured, in the table's order: what it is called, its unit, sizes, and numbers."""
+    runs = {_results.key_of("speed", run): run for run in _results.read("speed")}
     for row, (described, unit) in SPEED_ROWS.items():
         for config, sizes in SPEED_SIZES.items():
-            if (run := result["rows"].get(f"{row} {config}")) is not None:
+            if (run := runs.get((row, config))) is not None:
                 yield described, unit, "en-small" if row == "pipeline" else sizes, run
 
 
@@ -248,8 +242,8 @@ def speed_table() -> str:
         "memory: ours, fastai (ratio) |",
         "|---|---|---|---|---|---|---|",
     ]
-    result = json.loads((RESULTS / "speed-cpu.json").read_text())
-    for described, unit, sizes, run in speed_runs(result):
+    runs = list(speed_runs())
+    for described, unit, sizes, run in runs:
         ours, theirs = run["ours"], run["fastai"]
         floor = "-"
         if "share_of_floor" in ours:
@@ -261,11 +255,12 @@ def speed_table() -> str:
             f"{floor} | {ours['peak_mb']} MB, {theirs['peak_mb']} MB "
             f"({run['memory_ratio']:.2f}) |"
         )
-    machine = result["machine"]
-    n_rounds = min(len(run["ours"]["rates"]) for run in result["rows"].values())
+    last = runs[-1][-1]
+    machine = last["machine"]
+    n_rounds = min(len(run["ours"]["rates"]) for *_, run in runs)
     lines.append(
         f"\nMedians of {n_rounds} rounds; {machine['threads']} CPU threads, "
-        f"{machine['gpu'] or 'no GPU'}, torch {result['versions']['torch']}."
+        f"{machine['gpu'] or 'no GPU'}, torch {last['versions']['torch']}."
     )
     return "\n".join(lines)
 
@@ -282,8 +277,7 @@ def profile_table() -> str:
         f"| what | sizes | {' | '.join(parts.values())} |",
         "|---|---|" + "---|" * len(parts),
     ]
-    result = json.loads((RESULTS / "speed-cpu.json").read_text())
-    for described, _, sizes, run in speed_runs(result):
+    for described, _, sizes, run in speed_runs():
         if profile := run.get("profile"):
             shares = [
                 ", ".join(f"{100 * profile[side][part]:.0f}" for side in ("ours", "fastai"))
@@ -300,8 +294,8 @@ def levers_table() -> str:
         "| choice | what it changes | tokens | perplexity | TREC-6 error % | SST-2 error % |",
         "|---|---|---|---|---|---|",
     ]
-    results = [json.loads(file.read_text()) for file in RESULTS.glob("levers-*.json")]
-    for run in sorted(results, key=lambda run: run["perplexity"]["per_word_unknown_charged"]):
+    runs = _results.read("levers")
+    for run in sorted(runs, key=lambda run: run["perplexity"]["per_word_unknown_charged"]):
         changed = ", ".join(f"{key}={value}" for key, value in run["changed"].items())
         perplexity = run["perplexity"]
         rows.append(
@@ -315,8 +309,7 @@ def levers_table() -> str:
 def choices_table() -> str:
     """Errors on texts held out, by what the search started from and by other choices."""
     errors: dict[tuple[str, int | None], dict[str, dict[int, float]]] = {}
-    for file in sorted(RESULTS.glob("choices-*.json")):
-        run = json.loads(file.read_text())
+    for run in _results.read("choices"):
         of_set = errors.setdefault((run["set"], run["labels"]), {})
         of_set.setdefault(run["choice"], {})[run["seed"]] = run["error"]
     heads = [f"{SETS[name]}, {n or 'all'} labels" for name, n in errors]
@@ -340,8 +333,7 @@ def choices_table() -> str:
 def paper_runs() -> dict[tuple[str, int | None], dict[str, dict[int, float]]]:
     """Errors of the paper's rows by data set and labels, row and seed."""
     runs: dict[tuple[str, int | None], dict[str, dict[int, float]]] = {}
-    for file in sorted(RESULTS.glob("paper-*.json")):
-        run = json.loads(file.read_text())
+    for run in _results.read("paper"):
         rows = runs.setdefault((run["set"], run["labels"]), defaultdict(dict))
         rows[run["row"]][run["seed"]] = run["error"]
     return runs

@@ -3,22 +3,23 @@
     python benchmarks/calibration.py --data DIR --set banking77 sst2 --labels 1500
 
 One classifier is trained; its test probabilities are compared with the labels as they are after
-temperature scaling, and as they would be without. A JSON file a run goes to benchmarks/results/,
-with the bins of the reliability diagram; a run that is there already is not repeated.
+temperature scaling, and as they would be without. A run is a line of
+benchmarks/results/calibration.jsonl, with the bins of the reliability diagram; one that is there
+already is not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import _results
 import numpy as np
 from _data import read_split
-from _runs import PAPERS, Labelled, draw, environment, result_file
+from _runs import PAPERS, Labelled, draw, environment
 from sklearn.metrics import log_loss
 
 from sk_ulmfit import ULMFiTClassifier
@@ -70,17 +71,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     for seed, name in product(options.seed, options.sets):
-        file = result_file("calibration", name, None, options.labels, seed)
-        if file.exists():
+        key = (name, options.labels, seed)
+        if key in _results.keys("calibration"):
             continue
         train, test = (read_split(options.data, name, split) for split in ("train", "test"))
         if options.labels:
             train, _ = draw(train, options.labels, seed)
         described = {"set": name, "seed": seed, "labels": options.labels}
         result = {**described, **measure_calibration(train, test, seed), **environment()}
-        file.write_text(json.dumps(result, indent=1) + "\n")
+        _results.write("calibration", result)
         before, after = (result[side]["ece"] for side in ("before", "after"))
-        print(f"{file.name}: calibration error {before:.3f} before, {after:.3f} after", flush=True)
+        run_name = _results.called("calibration", key)
+        print(f"{run_name}: error {before:.3f} before, {after:.3f} after", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python benchmarks/choices.py --data DIR --set trec6 --labels 500 --choice start no-r-drop
 
 A fifth of the training texts is held out, by the seed; no test split is read. Choices that leave
-the language model as it is share one. A JSON file a run goes to benchmarks/results/; a run that is
-there already is not repeated.
+the language model as it is share one. A run is a line of benchmarks/results/choices.jsonl; one that
+is there already is not repeated.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import _results
 from _data import read_split
-from _runs import PAPERS, Labelled, measure, result_file
+from _runs import PAPERS, Labelled, measure
 from paper import held_out
 from sklearn.frozen import FrozenEstimator
 
@@ -85,14 +86,14 @@ def main() -> None:
         train, measured = held_out(texts, options.labels, seed, parts=5)
         tuned: Tuned = {}
         for choice in options.choice:
-            file = result_file("choices", name, choice, options.labels, seed)
-            if file.exists():
+            key = (name, choice, options.labels, seed)
+            if key in _results.keys("choices"):
                 continue
             result = run(train, measured, seed, choice, tuned)
             described = {"set": name, "labels": options.labels, "seed": seed}
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(json.dumps({**described, **result}, indent=1) + "\n")
-            print(f"{file.name}: {result['error']:.2f} % of the texts held out", flush=True)
+            _results.write("choices", {**described, **result})
+            run_name = _results.called("choices", key)
+            print(f"{run_name}: {result['error']:.2f} % of the texts held out", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,26 +9,26 @@
 The models "fasttext" and "minilm" need the extra `bench`, "fastai" an interpreter that has it.
 
 `DIR` holds a folder for each data set, with train.csv.xz and test.csv.xz (columns label, text),
-and perhaps unsup.csv.xz (column text). Results go to benchmarks/results/, one JSON file a run; a
-run that is there already is not repeated. `benchmarks/report.py` makes the tables of
-docs/results.md of them.
+and perhaps unsup.csv.xz (column text). A run is a line of benchmarks/results/compare.jsonl; one
+that is there already is not repeated. `benchmarks/report.py` makes the tables of docs/results.md of
+them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import _results
 import numpy as np
 from _baselines import MiniLM, fasttext, tfidf
 from _data import read_split
 from _peer import measure_fastai
-from _runs import PAPERS, RESULTS, draw, measure, result_file
+from _runs import PAPERS, draw, measure
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -182,16 +182,15 @@ def main() -> None:
     options = parser.parse_args()
     if "fastai" in options.model and options.peer is None:
         parser.error("--model fastai needs --peer, the interpreter that has it.")
-    RESULTS.mkdir(exist_ok=True)
     runs = product(options.seed, options.sets, options.labels or [None], options.model)
     for seed, name, n_labels, model in runs:
         called = full_name(model, options.lm_texts)
-        file = result_file("compare", name, called, n_labels, seed)
-        if file.exists():
+        key = (name, called, n_labels, seed)
+        if key in _results.keys("compare"):
             continue
         result = run(options, name, model, seed, n_labels)
-        file.write_text(json.dumps(result, indent=1) + "\n")
-        print(f"{file.name}: test error {result['error']:.2f} %", flush=True)
+        _results.write("compare", result)
+        print(f"{_results.called('compare', key)}: test error {result['error']:.2f} %", flush=True)
 
 
 if __name__ == "__main__":

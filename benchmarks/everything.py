@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
-from _runs import result_file
+import _results
 from choices import CHOICES
 from compare import BASELINES, MODELS, full_name
 from paper import ROWS
@@ -41,14 +41,13 @@ class Job:
 
     tables: str  # that show them, with spaces between
     command: list[str]
-    files: list[Path] = field(default_factory=list)  # what is there when it is done
+    makes: list[tuple[str, _results.Key]] = field(default_factory=list)  # tables and their keys
     on_gpu: bool = False  # whether it is long enough to be worth one
     days: bool = False  # whether it would take so long without one
 
-    @property
-    def is_done(self) -> bool:
-        """Whether all of its results are there."""
-        return all(file.exists() for file in self.files)
+    def is_done(self, there: set[tuple[str, _results.Key]]) -> bool:
+        """Tell whether all of its results are there."""
+        return there.issuperset(self.makes)
 
 
 def runs(
@@ -86,16 +85,16 @@ def runs(
     found = []
     texts = int(more[more.index("--lm-texts") + 1]) if "--lm-texts" in more else None
     for seed, n, name, model in product(seeds, labels, names.split(), models.split()):
-        file = result_file("compare", name, full_name(model, texts), n, seed)
+        makes = [("compare", (name, full_name(model, texts), n, seed))]
         ours = model in MODELS and model not in BASELINES
         long = ours and (n is None or name in ("ag_news", "imdb", "newsgroups20"))
-        found.append(Job(tables, command([name], [model], [n], [seed]), [file], long, days))
+        found.append(Job(tables, command([name], [model], [n], [seed]), makes, long, days))
     if not together:
         yield from found
         return
-    files = [file for job in found for file in job.files]
+    makes = [one for job in found for one in job.makes]
     whole = command(names.split(), models.split(), labels, seeds)
-    yield Job(tables, whole, files, True, days)
+    yield Job(tables, whole, makes, True, days)
 
 
 def jobs(peer: str | None = None) -> Iterator[Job]:
@@ -145,20 +144,20 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("few", "imdb", both, [100, 500], three, some, together=True)
 
     for seed in five:
-        files = [result_file("paper", "trec6", row, 500, seed) for row in ROWS]
+        makes = [("paper", ("trec6", row, 500, seed)) for row in ROWS]
         command = ["paper.py", "--set", "trec6", "--labels", "500", "--seed", str(seed)]
-        yield Job("paper", command, files)
+        yield Job("paper", command, makes)
     for name in ("banking77", "sst2"):
-        files = [result_file("calibration", name, None, 1500, 0)]
-        yield Job("calibration", ["calibration.py", "--set", name, "--labels", "1500"], files)
+        command = ["calibration.py", "--set", name, "--labels", "1500"]
+        yield Job("calibration", command, [("calibration", (name, 1500, 0))])
     for name, seed in product(("trec6", "sst2"), three):
-        files = [result_file("choices", name, choice, 500, seed) for choice in CHOICES]
+        makes = [("choices", (name, choice, 500, seed)) for choice in CHOICES]
         command = ["choices.py", "--set", name, "--labels", "500", "--seed", str(seed)]
-        yield Job("choices", command, files)
+        yield Job("choices", command, makes)
     for choice, seed in product(CHOICES, three):
-        files = [result_file("choices", "banking77", choice, None, seed)]
+        makes = [("choices", ("banking77", choice, None, seed))]
         command = ["choices.py", "--set", "banking77", "--choice", choice, "--seed", str(seed)]
-        yield Job("choices", command, files, on_gpu=True, days=True)
+        yield Job("choices", command, makes, on_gpu=True, days=True)
 
 
 class Lanes:
@@ -226,10 +225,11 @@ def main() -> None:
     """Do what is missing."""
     options = parse_args()
     more = ["--data", str(options.data.resolve())]
+    there = {(table, key) for table in _results.KEYS for key in _results.keys(table)}
     waiting = [
         job
         for job in jobs(options.peer)
-        if not job.is_done
+        if not job.is_done(there)
         and (options.gpu_lanes or not job.days)
         and set(job.tables.split()) & set(options.table)
     ]

@@ -6,18 +6,18 @@
 Each choice trains a forward model on one thread for the same CPU time, by the recipe of
 examples/pretrain_english.py, and is judged by the perplexity per word of WikiText's validation
 file and by the validation error of `ULMFiTClassifier` with 100 labels, on texts that are drawn from
-the training sets (no test split is read). One JSON file a choice in benchmarks/results/.
+the training sets (no test split is read). A choice is a line of benchmarks/results/levers.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import _results
 import numpy as np
 import torch
 from _data import read_split
@@ -30,8 +30,6 @@ from sk_ulmfit.pretrained import TrainedLanguageModel
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 import pretrain_english as recipe  # noqa: E402
-
-RESULTS = ROOT / "benchmarks" / "results"
 
 # What each choice changes of the recipe's defaults.
 CHOICES: dict[str, dict[str, Any]] = {
@@ -106,12 +104,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     for choice in options.choice:
-        file = RESULTS / f"levers-{choice}.json"
-        if file.exists():
-            print(f"{file.name} is there already")
+        if (choice,) in _results.keys("levers"):
+            print(f"{choice} is there already")
             continue
         result = run(choice, options)
-        file.write_text(json.dumps(result, indent=1) + "\n")
+        _results.write("levers", result)
         print(f"{choice}: {result}", flush=True)
 
 

@@ -5,8 +5,8 @@
 
 As in the paper, errors are on a tenth of the training texts, held out; test splits are not read.
 Every row is the package's default in all but the parameters written here, and the number of epochs
-and what is not of the paper: R-Drop, label smoothing and a wider head for many classes. A JSON file
-a run goes to benchmarks/results/; a run that is there already is not repeated, so that an
+and what is not of the paper: R-Drop, label smoothing and a wider head for many classes. A run is a
+line of benchmarks/results/paper.jsonl; one that is there already is not repeated, so that an
 interrupted command goes on. `benchmarks/report.py` sets the rows beside the paper's figures.
 
 A language model is fine-tuned once for all the rows that share it: the seconds of fitting include
@@ -16,7 +16,6 @@ it in the first of them only.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -24,8 +23,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import _results
 from _data import read_split
-from _runs import PAPERS, RESULTS, Labelled, draw, measure, result_file
+from _runs import PAPERS, Labelled, draw, measure
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -134,12 +134,11 @@ def main() -> None:
     parser.add_argument("--labels", type=int, help="draw so many training texts, by the seed")
     parser.add_argument("--budget", type=float, help="begin no run after so many minutes")
     options = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
     end = time.monotonic() + 60 * (options.budget or float("inf"))
     with tempfile.TemporaryDirectory() as memory:
         for seed, name, row in product(options.seed, options.sets, options.row):
-            file = result_file("paper", name, row, options.labels, seed)
-            if file.exists():
+            key = (name, row, options.labels, seed)
+            if key in _results.keys("paper"):
                 continue
             if time.monotonic() > end:
                 print("The budget is used up; the same command goes on.")
@@ -148,8 +147,11 @@ def main() -> None:
             train, measured = held_out(data, options.labels, seed)
             described = {"set": name, "row": row, "seed": seed, "labels": options.labels}
             result = {**described, **measure(model_of(ROWS[row], seed, memory), train, measured)}
-            file.write_text(json.dumps(result, indent=1) + "\n")
-            print(f"{file.name}: validation error {result['error']:.2f} %", flush=True)
+            _results.write("paper", result)
+            print(
+                f"{_results.called('paper', key)}: validation error {result['error']:.2f} %",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

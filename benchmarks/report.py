@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import _results
 from _figures import FIGURES, draw_figure, in_step
-from _runs import RESULTS
 from _tables import (
     Groups,
     calibration_table,
@@ -78,11 +78,12 @@ def card_of_model() -> str:
         "| direction | tokens trained on | perplexity | unknown charged | per token | on disk |",
         "|---|---|---|---|---|---|",
     ]
+    perplexities = {run["direction"]: run for run in _results.read("wikitext")}
     for direction in ("forward", "backward"):
         folder = MODEL / direction
         model = json.loads((folder / "model.json").read_text())
         tokens = sum(sitting["tokens"] for sitting in model["training"])
-        figures = json.loads((RESULTS / f"wikitext-{direction}.json").read_text())
+        figures = perplexities[direction]
         size = sum(file.stat().st_size for file in folder.iterdir())
         rows.append(
             f"| {direction} | {tokens / 1e6:.1f} M | "

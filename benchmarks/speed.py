@@ -1,21 +1,22 @@
 """Time the stages of ULMFiT, ours and fastai's in turn, on one idle machine.
 
-    python benchmarks/speed.py --json benchmarks/results/speed-cpu.json
-    python benchmarks/speed.py --json FILE --peer FASTAI/bin/python --config small paper
+    python benchmarks/speed.py
+    python benchmarks/speed.py --peer FASTAI/bin/python --config small paper
 
 Both sides have the same shapes, dropouts and documents, of random words. Each runs in a process of
 its own, and they take turns, so that a machine that is slower for a while is so for both: compared
 are rounds, in pairs. "Floor" is the time that the matrix products of a row would take alone, at the
-rate of a large product, which is measured between the rounds. Rows that are in FILE already are
-left out, so that an interrupted run goes on.
+rate of a large product, which is measured between the rounds. A row is a line of
+benchmarks/results/speed.jsonl; what is there already is left out, so that an interrupted run goes
+on.
 
 The row "pipeline" fine-tunes en-small on 200 questions of TREC-6 and predicts 500, with the epochs
 and batch sizes of the package's defaults; it needs the folder of the data sets:
 
-    python benchmarks/speed.py --json FILE --peer FASTAI/bin/python --data DATA --rows pipeline
+    python benchmarks/speed.py --peer FASTAI/bin/python --data DATA --rows pipeline
 
 Where the time goes is asked apart, as profiling slows a program down: `--profile` adds it to the
-rows that are in FILE.
+rows that are there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import _results
 import numpy as np
 import torch
 from _data import read_split
@@ -176,7 +178,6 @@ def write_job(data: str, folder: str) -> str:
 def main() -> None:
     """Do the rows that are asked for and are not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, required=True, help="where the results go")
     parser.add_argument("--peer", help="interpreter of a virtual environment that has fastai")
     parser.add_argument("--data", help="folder of the data sets, for the row 'pipeline'")
     parser.add_argument("--config", nargs="+", choices=list(CONFIGS), default=["small"])
@@ -187,30 +188,25 @@ def main() -> None:
     options = parser.parse_args()
     if "pipeline" in options.rows and options.data is None:
         parser.error("The row 'pipeline' needs --data, the folder of the data sets.")
-    results: dict[str, Any] = {"rows": {}}
-    if options.json.exists():
-        results = json.loads(options.json.read_text())
     if options.profile:
-        for key, result in results["rows"].items():
-            row, name = key.split()
+        for result in _results.read("speed"):
+            row, name = result["row"], result["config"]
             if WORK[row] is None or "profile" in result:
                 continue
             result["profile"] = profiles(row, name, peer=options.peer)
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
-            print(f"{key}: {result['profile']}", flush=True)
+            _results.write("speed", result)
+            print(f"{row} {name}: {result['profile']}", flush=True)
         return
-    results |= environment()
     for name in options.config:
         for row in options.rows:
-            if f"{row} {name}" in results["rows"]:
+            if (row, name) in _results.keys("speed"):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 arguments = [row, name]
                 if WORK[row] is None:
                     arguments.append(write_job(options.data, folder))
                 result = compare(*arguments, peer=options.peer, n_rounds=options.rounds)
-            results["rows"][f"{row} {name}"] = result
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
+            _results.write("speed", {"row": row, "config": name, **result, **environment()})
             shown = ", ".join(
                 f"{side} {result[side]['rate']:.1f}/s, {result[side]['peak_mb']} MB, "
                 f"{result[side].get('share_of_floor', '-')} of the floor"

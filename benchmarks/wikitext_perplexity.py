@@ -2,7 +2,7 @@
 
     python benchmarks/wikitext_perplexity.py CORPORA/wikitext103/wt103.test.tokens
 
-`--json benchmarks/results/wikitext-forward.json` is what the model's card is made of.
+`--write` makes them a line of benchmarks/results/wikitext.jsonl, of which the model's card is made.
 
 The total negative log-likelihood of all tokens is divided by the number of WikiText's words, line
 ends not counted, whatever the tokenizer makes of them. WikiText's own marks are undone first.
@@ -20,6 +20,7 @@ import math
 import re
 from pathlib import Path
 
+import _results
 import torch
 
 from sk_ulmfit.pretrained import TrainedLanguageModel, load_pretrained
@@ -88,15 +89,15 @@ def main() -> None:
     parser.add_argument("--model", default="en-small", help="name or directory")
     parser.add_argument("--direction", choices=["forward", "backward"], default="forward")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--write", action="store_true", help="among the results too")
     args = parser.parse_args()
     model = load_pretrained(args.model, (args.direction,))
     text = args.file.read_text(encoding="utf-8")
     figures = wikitext_perplexity(model, text, resolve_device(args.device))[args.direction]
     figures = {"file": args.file.name, "model": args.model, "direction": args.direction, **figures}
     print(json.dumps(figures, indent=1))
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if args.write:
+        _results.write("wikitext", figures)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib
-import json
 import lzma
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,7 @@ def paper(monkeypatch, tmp_path):
     """The script, with a folder of its own for results."""
     monkeypatch.syspath_prepend(str(FOLDER))
     script = importlib.import_module("paper")
-    monkeypatch.setattr(script, "RESULTS", tmp_path / "results")
-    runs = importlib.import_module("_runs")
-    monkeypatch.setattr(runs, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(script._results, "RESULTS", tmp_path / "results")
     return script
 
 
@@ -70,12 +68,8 @@ def test_runs_are_written_once_and_the_report_sets_them_beside_the_paper(
     arguments = ["--data", str(data), "--set", "trec6", "--labels", "20"]
     monkeypatch.setattr(sys, "argv", ["paper.py", *arguments, "--row", "method", "last"])
     paper.main()
-    files = sorted(paper.RESULTS.iterdir())
-    assert [file.name for file in files] == [
-        "paper-trec6-last-20labels-0.json",
-        "paper-trec6-method-20labels-0.json",
-    ]
-    result = json.loads(files[0].read_text())
+    result, other = paper._results.read("paper")
+    assert (result["row"], other["row"]) == ("last", "method")
     assert result["n_train"] == 20 and result["n_test"] == 12 and 0 <= result["error"] <= 100
     assert result["params"]["clf"]["unfreeze_schedule"] == "last"
     capsys.readouterr()
@@ -83,7 +77,6 @@ def test_runs_are_written_once_and_the_report_sets_them_beside_the_paper(
     assert capsys.readouterr().out == "", "both are there already"
 
     tables = importlib.import_module("_tables")
-    monkeypatch.setattr(tables, "RESULTS", paper.RESULTS)
     assert "| last | 16.09 |" in tables.paper_tables()
 
 
@@ -95,7 +88,6 @@ def test_choices_are_compared_on_texts_held_out(paper, data, monkeypatch, capsys
             **{key.replace("lm__", "language_model__"): value for key, value in params.items()}
         )
         monkeypatch.setitem(choices.CHOICES, name, {**params, **quick})
-    monkeypatch.setattr(tables, "RESULTS", paper.RESULTS)
     tuned = []
     make = choices.ULMFiTLanguageModel
     monkeypatch.setattr(
@@ -106,7 +98,8 @@ def test_choices_are_compared_on_texts_held_out(paper, data, monkeypatch, capsys
     monkeypatch.setattr(sys, "argv", ["choices.py", *arguments, *chosen])
     choices.main()
     assert len(tuned) == 2, "what is not of the language model shares one"
-    result = json.loads((paper.RESULTS / "choices-trec6-rate-0.02-20labels-0.json").read_text())
+    by_choice = {run["choice"]: run for run in paper._results.read("choices")}
+    result = by_choice["rate-0.02"]
     assert result["n_train"] == 20 and result["n_held_out"] == 24 and 0 <= result["error"] <= 100
     table = tables.choices_table()
     assert "| choice | TREC-6, 20 labels |" in table and "better in" in table
@@ -120,7 +113,22 @@ def test_a_budget_that_is_used_up_begins_no_run(paper, data, monkeypatch, capsys
     arguments = ["--data", str(data), "--set", "trec6", "--budget", "0.0000001"]
     monkeypatch.setattr(sys, "argv", ["paper.py", *arguments])
     paper.main()
-    assert "budget" in capsys.readouterr().out and not list(paper.RESULTS.iterdir())
+    assert "budget" in capsys.readouterr().out and not paper._results.read("paper")
+
+
+def test_runs_written_beside_one_another_are_all_kept_and_a_new_one_replaces_the_old(
+    paper, tmp_path
+):
+    results = paper._results
+    runs = [{"set": "trec6", "labels": None, "seed": seed, "error": 1.0} for seed in range(30)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda run: results.write("calibration", run), reversed(runs)))
+    assert results.read("calibration") == runs
+    again = {**runs[7], "error": 2.0}
+    results.write("calibration", again)
+    results.write("calibration", {**again, "labels": 100, "seed": 0})
+    assert len(results.read("calibration")) == 31 and again in results.read("calibration")
+    assert results.read("paper") == [] and results.keys("levers") == set()
 
 
 def results_of(errors):
@@ -202,32 +210,39 @@ def everything(monkeypatch):
 
 
 def test_every_result_is_made_by_one_job(everything):
-    jobs = list(everything.jobs("fastai/bin/python"))
-    files = [file.name for job in jobs for file in job.files]
-    assert len(set(files)) == len(files) > 500
-    assert not any("fastai" in file.name for job in everything.jobs() for file in job.files)
-    runs = [path.name for path in (FOLDER / "results").glob("paper-*.json")]
-    assert runs and set(runs) <= set(files), "named as the scripts name them"
+    jobs, results = list(everything.jobs("fastai/bin/python")), everything._results
+    makes = [one for job in jobs for one in job.makes]
+    assert len(set(makes)) == len(makes) > 500
+    assert not any("fastai" in key for job in everything.jobs() for _, key in job.makes)
+    there = {(table, key) for table in ("paper", "compare") for key in results.keys(table)}
+    runs = {("paper", key) for key in results.keys("paper")}
+    assert runs and runs <= set(makes), "named as the scripts name them"
+    assert sum(job.is_done(there) for job in jobs) > 100
     assert {table for job in jobs for table in job.tables.split()} == set(everything.TABLES)
 
 
 def test_lanes_do_all_jobs_and_tell_which_failed(everything, monkeypatch, tmp_path):
-    program = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[3])"
-    (tmp_path / "good.py").write_text(program)
+    results = everything._results
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    (tmp_path / "good.py").write_text(
+        f"import sys, pathlib; sys.path.insert(0, {str(FOLDER)!r}); import _results\n"
+        f"_results.RESULTS = pathlib.Path({str(tmp_path)!r})\n"
+        "_results.write('levers', {'choice': sys.argv[1], 'argument': sys.argv[3]})"
+    )
     (tmp_path / "bad.py").write_text("raise SystemExit(3)")
     monkeypatch.setattr(everything, "FOLDER", tmp_path)
-    files = [tmp_path / str(i) for i in range(4)]
     jobs = [
-        everything.Job("few", ["good.py", str(file)], [file], on_gpu=i > 1)
-        for i, file in enumerate(files)
+        everything.Job("few", ["good.py", str(i)], [("levers", (str(i),))], on_gpu=i > 1)
+        for i in range(4)
     ]
     bad = everything.Job("few", ["bad.py"])
     lanes = everything.Lanes([bad, *jobs], ["--data", "DATA"], end=float("inf"))
     assert lanes.next(on_gpu=True) == jobs[2]
-    assert not jobs[0].is_done
+    assert not jobs[0].is_done(set())
     lanes.drive(on_gpu=False)
-    assert [file.exists() for file in files] == [True, True, False, True]
-    assert files[0].read_text() == "DATA" and jobs[0].is_done
+    there = {("levers", key) for key in results.keys("levers")}
+    assert [job.is_done(there) for job in jobs] == [True, True, False, True]
+    assert results.read("levers")[0] == {"choice": "0", "argument": "DATA"}
     assert lanes.failed == [bad] and not lanes.waiting
     lanes.waiting, lanes.end = [jobs[2]], 0.0
     assert lanes.next(on_gpu=True) is None, "no time left"
