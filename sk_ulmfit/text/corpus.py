@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
+from ..files import atomic_write
 from .base import Tokenizer
 from .token_lists import TokenLists
 
@@ -93,21 +93,21 @@ def write_corpus(
     """
     # Half the size, for as long as the ids fit.
     dtype = np.dtype(np.uint16 if len(tokenizer.vocab) <= 2**16 else np.int32)
-    directory.mkdir(parents=True, exist_ok=True)
     (directory / DESCRIPTION_FILE).unlink(missing_ok=True)
     lengths = []
     digest = hashlib.sha256()
-    with (directory / IDS_FILE).open("wb") as file:
+    with atomic_write(directory / IDS_FILE) as file:
         for n_texts, (ids, offsets) in _in_parallel(_encode, tokenizer, texts, n_jobs):
             block = ids.astype(dtype).tobytes()
             file.write(block)
             digest.update(block)
             lengths.append(np.diff(offsets))
             report(n_texts)
-    if not lengths:
-        raise ValueError(NO_TEXTS)
+        if not lengths:
+            raise ValueError(NO_TEXTS)
     offsets = np.concatenate([[0], *lengths]).cumsum()
-    np.save(directory / OFFSETS_FILE, offsets)
+    with atomic_write(directory / OFFSETS_FILE) as file:
+        np.save(file, offsets)
     described = {
         "dtype": dtype.name,
         "n_documents": len(offsets) - 1,
@@ -115,7 +115,8 @@ def write_corpus(
         "sha256": digest.hexdigest(),
         **description,
     }
-    write_whole(directory / DESCRIPTION_FILE, json.dumps(described, ensure_ascii=False))
+    with atomic_write(directory / DESCRIPTION_FILE) as file:
+        file.write(json.dumps(described).encode())
     return read_corpus(directory)
 
 
@@ -150,18 +151,6 @@ def read_corpus(directory: Path) -> TokenLists:
         raise ValueError(f"{ids_file} is damaged: delete {directory} to tokenise the texts again.")
     ids = np.memmap(ids_file, dtype=dtype, mode="r")
     return TokenLists(ids, np.load(directory / OFFSETS_FILE))
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file beside its place and rename it: there is never half of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.new")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, file)
-    except OSError:
-        beside.unlink(missing_ok=True)  # a full disk needs its room back
-        raise
 
 
 def _in_parallel(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -14,8 +13,9 @@ from typing import Any, Union
 
 from tqdm.auto import tqdm
 
+from ..files import atomic_write
 from .base import Tokenizer
-from .corpus import NO_TEXTS, count_words, describe_corpus, read_corpus, write_corpus, write_whole
+from .corpus import NO_TEXTS, count_words, describe_corpus, read_corpus, write_corpus
 from .files import TextFiles
 from .token_lists import TokenLists
 from .tokenizers import CallableTokenizer, tokenizer_from_dict
@@ -134,7 +134,8 @@ class TextsOnDisk:
         if not n_texts:
             raise ValueError(NO_TEXTS)
         learned = learn(counts, **limits)
-        write_whole(file, json.dumps(_described(learned), ensure_ascii=False))
+        with atomic_write(file) as opened:
+            opened.write(json.dumps(_described(learned)).encode())
         return learned
 
     def encode(self, tokenizer: Tokenizer) -> TokenLists:
@@ -174,11 +175,9 @@ class TextsOnDisk:
             return CheckedTexts(self.texts)
         copied = self.directory / _COPY
         if not copied.is_file():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            beside = copied.with_name(f"{_COPY}.new")
-            with beside.open("w", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(text)}\n" for text in CheckedTexts(self.texts))
-            os.replace(beside, copied)
+            with atomic_write(copied) as file:
+                for text in CheckedTexts(self.texts):
+                    file.write(f"{json.dumps(text)}\n".encode())
         return _Lines(copied)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor
 
 from ..callbacks import ScheduledLR
+from ..files import atomic_write
 from ..models.directory import plain
-from ..text.corpus import write_whole
 from .distributed import Share
 
 # What early stopping keeps from epoch to epoch, beside the best weights.
@@ -27,9 +26,8 @@ class Checkpoints(Callback):
     """Write the whole state of a language model's training to a file from time to time.
 
     The state is that of weights, optimizer, random generators, schedule and early stopping, the
-    place in the stream and what the network carries along there. A file is written beside its
-    place and renamed: there is always a whole one. Where it cannot be written, on a full disk say,
-    there is a warning, and the training goes on.
+    place in the stream and what the network carries along there. Where the file cannot be
+    written, on a full disk say, there is a warning, and the training goes on.
 
     Parameters
     ----------
@@ -152,19 +150,14 @@ class Checkpoints(Callback):
     def _write(self, state: dict[str, Any]) -> None:
         if not self.share.is_first:
             return
-        beside = self.file.with_name(f"{self.file.name}.new")
         try:
-            with beside.open("wb") as file:
+            with atomic_write(self.file) as file:
                 torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.file)
         except (OSError, RuntimeError) as error:
             # torch's writer hides the system's error behind one of its own.
             reason = error if isinstance(error, OSError) else error.__context__
             if not isinstance(reason, OSError):
                 raise
-            beside.unlink(missing_ok=True)  # a full disk needs its room back
             warnings.warn(
                 f"The checkpoint {self.file} could not be written ({reason.strerror}). Training "
                 "goes on; killed, it would begin again at the checkpoint before, if there is one.",
@@ -212,7 +205,8 @@ def claim_directory(
     described = json.loads(json.dumps(description, default=plain))
     if not file.is_file():
         try:
-            write_whole(file, json.dumps({"seeds": seeds, **described}, indent=1))
+            with atomic_write(file) as opened:
+                opened.write(json.dumps({"seeds": seeds, **described}, indent=1).encode())
         except OSError as error:
             raise OSError(
                 error.errno,
