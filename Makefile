@@ -11,7 +11,7 @@ PYTEST_PARALLEL ?= --numprocesses logical --maxprocesses 4 --dist worksteal
 # 0 builds the documentation without running its examples.
 GALLERY ?= 1
 
-PY := $(VENV)/bin/python
+PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts/python.exe,bin/python)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 # What pip must not replace: the build of torch that tools/install_torch.sh chose.
 CONSTRAINTS := $(VENV)/torch-constraint.txt

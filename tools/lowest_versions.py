@@ -7,5 +7,5 @@ from pathlib import Path
 PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 for requirement in tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"]:
-    name, version = re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement).groups()
+    name, version = re.match(r"([\w-]+)>=([\w.]+)", requirement).groups()
     print(f"{name}=={version}")

@@ -11,7 +11,10 @@ cd "$(dirname "$0")/.."
 which=${1:?"usage: $0 lowest|highest [arguments of pytest]"}
 shift
 venv=.venv-$which
-py=$venv/bin/python
+case $(uname -s) in
+    MINGW* | MSYS*) py=$venv/Scripts/python.exe ;;
+    *) py=$venv/bin/python ;;
+esac
 constraints=$venv/constraints.txt
 
 "${PYTHON:-python3}" -m venv --clear "$venv"
@@ -35,5 +38,5 @@ esac
 "$py" -m pip install --quiet --disable-pip-version-check --constraint "$constraints" \
     --editable '.[dev]'
 "$py" -m pip list --disable-pip-version-check |
-    grep -E '^(joblib|numpy|safetensors|scikit-learn|skorch|tokenizers|torch|tqdm) '
+    grep -E '^(joblib|numpy|safetensors|scikit-learn|scipy|skorch|tokenizers|torch|tqdm) '
 "$py" -m pytest "$@"
