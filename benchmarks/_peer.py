@@ -18,7 +18,8 @@ import torch
 from _runs import PAPERS, Labelled
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
-from sk_ulmfit.pretrained import TrainedLanguageModel, load_pretrained
+from sk_ulmfit.models import TrainedLanguageModel
+from sk_ulmfit.pretrained import load_pretrained
 
 SCRIPT = Path(__file__).with_name("_peer_fastai.py")
 

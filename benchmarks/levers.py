@@ -25,7 +25,7 @@ from _runs import PAPERS, draw
 from wikitext_perplexity import wikitext_perplexity
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
-from sk_ulmfit.pretrained import TrainedLanguageModel
+from sk_ulmfit.models import TrainedLanguageModel
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "examples"))

@@ -23,10 +23,11 @@ from pathlib import Path
 import _results
 import torch
 
-from sk_ulmfit.pretrained import TrainedLanguageModel, load_pretrained
+from sk_ulmfit.models import TrainedLanguageModel
+from sk_ulmfit.models.inference import negative_log_likelihood
+from sk_ulmfit.pretrained import load_pretrained
 from sk_ulmfit.text.token_lists import TokenLists
 from sk_ulmfit.training.devices import resolve_device
-from sk_ulmfit.training.inference import negative_log_likelihood
 
 _ARTICLE = re.compile(r"^ = (?!=).*(?<!=) = $", re.MULTILINE)
 _HEADING = re.compile(r"^ (?:= )+(.*?)(?: =)+ $", re.MULTILINE)

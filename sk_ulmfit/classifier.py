@@ -15,21 +15,21 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ._base import ULMFiTEstimator, continued
+from ._estimator import ULMFiTEstimator, continued
 from ._targets import Targets, document_weights, encode_targets, split_rows
 from .calibration import fit_temperature, probabilities
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
+from .models.classifier import TrainedClassifier
+from .models.inference import predict_logits
 from .modules import POOLINGS, TextClassifier
 from .pretrained import directions_of, load_pretrained
-from .pretrained.trained_classifier import TrainedClassifier
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
+from .training.classifier import classifier_stage
 from .training.devices import resolve_device
-from .training.fitting import TrainingInterrupted
-from .training.inference import predict_logits
-from .training.stages import classifier_stage
+from .training.net import TrainingInterrupted
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):

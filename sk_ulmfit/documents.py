@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from .models import TrainedLanguageModel
 from .modules import AWDLSTM, pooled_size
-from .pretrained import TrainedLanguageModel
 from .text.token_lists import TokenLists
 
 
@@ -102,7 +102,7 @@ class EncodedDocuments:
         -------
         ndarray of shape (n_documents, n_features), float32
         """
-        from .training.inference import pooled_features
+        from .models.inference import pooled_features
 
         parts = []
         for direction in self.language_model.directions:

@@ -7,9 +7,8 @@ from typing import Any
 
 from .classifier import ULMFiTClassifier
 from .language_model import ULMFiTLanguageModel
+from .models import TrainedClassifier, TrainedLanguageModel
 from .models.directory import blamed_on, read_model
-from .pretrained.trained import TrainedLanguageModel
-from .pretrained.trained_classifier import TrainedClassifier
 from .text.subwords import SubwordTokenizer
 from .text.vocabulary import Vocabulary
 from .text.words import WordTokenizer

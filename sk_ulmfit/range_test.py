@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from ._base import ULMFiTEstimator
+from ._estimator import ULMFiTEstimator
 from .plotting import LRFinderDisplay
 
 __all__ = ["LRFindResult", "lr_find"]

@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
 import sk_ulmfit
-from sk_ulmfit.training.fitting import TrainingInterrupted
+from sk_ulmfit.training.net import TrainingInterrupted
 from tests.helpers import banking, classifier, language_model
 
 ROOT = Path(__file__).parent.parent

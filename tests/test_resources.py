@@ -86,7 +86,7 @@ MANY_BATCHES = """
 import json, torch
 from sk_ulmfit.modules import LanguageModelOutput
 from sk_ulmfit.training.devices import mixed_precision
-from sk_ulmfit.training.losses import sampled_next_token_loss
+from sk_ulmfit.training.sampled_softmax import sampled_next_token_loss
 from tests.test_resources import resident
 
 weight = torch.zeros(30_000, 64, requires_grad=True)

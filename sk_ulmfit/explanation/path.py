@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..models.classifier import TrainedClassifier
 from ..modules import TextClassifier
-from ..modules.text_classifier import pool_documents
-from ..pretrained.trained_classifier import TrainedClassifier
+from ..modules.classifier import pool_documents
 
 # Tokens that are read at once, in all points of the path together: bounds the memory that it
 # takes, where a document is not longer by itself.

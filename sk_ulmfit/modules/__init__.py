@@ -1,10 +1,10 @@
 """The networks: plain torch, no skorch and no scikit-learn."""
 
 from .awd_lstm import AWDLSTM, EncoderState
+from .classifier import TextClassifier
 from .dropout import AWD_CLASSIFIER_DROPOUTS, AWD_LM_DROPOUTS, Dropouts
 from .language_model import LanguageModel, LanguageModelOutput
 from .pooling import POOLINGS, pooled_size, rarity
-from .text_classifier import TextClassifier
 
 __all__ = [
     "AWDLSTM",

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..models.language_model import TrainedLanguageModel, Weights
 from ..modules.awd_lstm import EncoderSizes
 from ..text.rules import BOS, EOS, FLD, MAJ, PAD, REP, SPECIAL_TOKENS, UNK, UP, WREP
 from ..text.vocabulary import Vocabulary
 from ..text.words import WordTokenizer
 from .fastai_files import FastaiFiles, read_files
-from .trained import TrainedLanguageModel, Weights
 
 # What fastai fills a vocabulary up with, to a length that suits the hardware. Where the tokens
 # that fill it were left out of the vocabulary's file, the weights have some more rows than that.

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..models.directory import blamed_on, read_model
+from ..models.language_model import TrainedLanguageModel
 from .downloads import fetch
 from .fastai import read_fastai
 from .fastai_files import holds_fastai
 from .shipped import SHIPPED, read_shipped
-from .trained import TrainedLanguageModel
 
 # fastai's language models of WikiText-103, by address and direction. Their checksums were never
 # published: the first download's is kept and holds from then on.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..models.directory import read_model, write_model
-from .trained import TrainedLanguageModel
+from ..models.language_model import TrainedLanguageModel
 
 SHIPPED = ("en-small",)
 

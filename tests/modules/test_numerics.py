@@ -8,9 +8,9 @@ import torch
 
 from sk_ulmfit.modules import AWDLSTM, POOLINGS, Dropouts, LanguageModel, TextClassifier, rarity
 from sk_ulmfit.modules.awd_lstm import EncoderSizes, detach
+from sk_ulmfit.modules.classifier import CHUNKS_KEPT_FOR_BACKWARD, pool_documents
 from sk_ulmfit.modules.dropout import draw_mask
-from sk_ulmfit.modules.text_classifier import CHUNKS_KEPT_FOR_BACKWARD, pool_documents
-from sk_ulmfit.training.losses import LanguageModelLoss
+from sk_ulmfit.training.language_model import LanguageModelLoss
 from tests import reference
 
 SIZES = EncoderSizes(vocab_size=23, emb_size=6, hidden_size=9, n_layers=3)
@@ -153,7 +153,7 @@ def test_recomputing_chunks_of_long_documents_changes_no_gradient(monkeypatch):
     ids = random_ids(3, 30)
     assert CHUNKS_KEPT_FOR_BACKWARD < 30 / 2
     recomputed = run()
-    monkeypatch.setattr("sk_ulmfit.modules.text_classifier.CHUNKS_KEPT_FOR_BACKWARD", 1000)
+    monkeypatch.setattr("sk_ulmfit.modules.classifier.CHUNKS_KEPT_FOR_BACKWARD", 1000)
     assert_same(recomputed, run())
 
 

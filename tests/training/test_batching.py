@@ -7,12 +7,8 @@ import pytest
 import torch
 
 from sk_ulmfit.text.token_lists import TokenLists
-from sk_ulmfit.training.batching import (
-    BPTTBatches,
-    LabelledDocuments,
-    LengthBatches,
-    TextStream,
-)
+from sk_ulmfit.training.classifier import LabelledDocuments, LengthBatches
+from sk_ulmfit.training.language_model import BPTTBatches, TextStream
 
 EOS = 2
 

@@ -5,8 +5,8 @@ import torch
 
 from sk_ulmfit.modules import AWD_LM_DROPOUTS, LanguageModel
 from sk_ulmfit.modules.awd_lstm import EncoderSizes
-from sk_ulmfit.training.gradients import gradients_of_rows
-from sk_ulmfit.training.losses import LanguageModelLoss
+from sk_ulmfit.training.embeddings import gradients_of_rows
+from sk_ulmfit.training.language_model import LanguageModelLoss
 
 
 def language_model():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sk_ulmfit.training.losses import ClassificationLoss
+from sk_ulmfit.training.classifier import ClassificationLoss
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking(4, 20)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from sk_ulmfit.models.language_model import to_arrays
 from sk_ulmfit.modules import TextClassifier
-from sk_ulmfit.pretrained.trained import to_arrays
-from sk_ulmfit.training import narrowing, stages
-from sk_ulmfit.training.narrowing import narrowed, used_tokens
+from sk_ulmfit.training import classifier as stage_3
+from sk_ulmfit.training import embeddings
+from sk_ulmfit.training.embeddings import narrowed, used_tokens
 from tests.helpers import banking, classifier, language_model
 from tests.test_classifier import PressCtrlC
 
@@ -35,7 +36,7 @@ def test_a_classifier_is_what_it_would_be_with_the_whole_vocabulary(lm, some, mo
     clf = classifier(max_epochs=6, dropout_mult=0, unfreeze_schedule="full")
     narrow = clf.fit(documents, labels).trained_.weights["forward"]
     seen = []
-    monkeypatch.setattr(stages, "used_tokens", lambda *args, **kwargs: seen.append(args))
+    monkeypatch.setattr(stage_3, "used_tokens", lambda *args, **kwargs: seen.append(args))
     whole = clf.fit(documents, labels).trained_.weights["forward"]
     assert seen and set(narrow) == set(whole)
     for name in whole:
@@ -86,6 +87,6 @@ def test_texts_with_nearly_all_words_are_left_alone(lm):
 
 def test_renumbering_finds_every_token(some):
     documents, _, used = some
-    table = narrowing.renumbering(1000, used)
+    table = embeddings.renumbering(1000, used)
     renumbered = documents.tokens.renumbered(table)
     np.testing.assert_array_equal(used[renumbered.ids], documents.tokens.ids)

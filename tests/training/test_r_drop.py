@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from skorch.callbacks import Callback
 from torch.nn import functional as F
 
-from sk_ulmfit.training.losses import ClassificationLoss, divergence
+from sk_ulmfit.training.classifier import ClassificationLoss, divergence
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking(4, 20)

@@ -7,7 +7,8 @@ import torch
 
 from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.modules import LanguageModelOutput
-from sk_ulmfit.training.losses import next_token_loss, sampled_next_token_loss
+from sk_ulmfit.training.language_model import next_token_loss
+from sk_ulmfit.training.sampled_softmax import sampled_next_token_loss
 from tests.helpers import banking, language_model
 
 N_WORDS, SIZE = 50, 8

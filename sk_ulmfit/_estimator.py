@@ -82,7 +82,7 @@ class ULMFiTEstimator(BaseEstimator):
 
     def _options(self, seed: int, **overrides: Any) -> Any:
         from .training.devices import resolve_device
-        from .training.fitting import TrainingOptions
+        from .training.net import TrainingOptions
 
         options = {
             "lr": self.lr,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
-from .trained import (
+from .language_model import (
     TrainedLanguageModel,
     Weights,
     check_shapes,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sk_ulmfit.training import softmax
+from sk_ulmfit.modules import softmax
 
 
 def problem(n=700, width=24, n_words=300, dtype=torch.float64):

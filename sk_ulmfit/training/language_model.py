@@ -1,0 +1,422 @@
+"""Stages 1 and 2, top to bottom: the stream of text, batches, loss, net and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback, GradientNormClipping
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Dataset
+
+from ..models import TrainedLanguageModel
+from ..modules import AWD_LM_DROPOUTS, EncoderState, LanguageModel, LanguageModelOutput
+from ..modules.awd_lstm import detach, full_precision
+from ..modules.softmax import linear_cross_entropy
+from ..text.token_lists import Selection, TokenLists
+from .checkpoints import Checkpoints
+from .distributed import Share, own_share
+from .embeddings import gradients_of_rows
+from .net import (
+    Outcome,
+    TrainingOptions,
+    ULMFiTNet,
+    common_arguments,
+    each_direction,
+    run,
+    without_timings,
+)
+from .sampled_softmax import sampled_next_token_loss
+
+# From which size on the softmax is sampled, and how many words are drawn, unless users say so.
+_LARGE_VOCABULARY, _SAMPLES = 16_384, 4096
+
+
+def language_model_stage(
+    start: TrainedLanguageModel,
+    train: TokenLists | Selection,
+    valid: TokenLists | Selection | None,
+    options: TrainingOptions,
+    dropout_mult: float,
+) -> Outcome:
+    """Train a language model in each of its directions (stages 1 and 2).
+
+    Parameters
+    ----------
+    start : TrainedLanguageModel
+        Vocabulary and weights to begin with.
+    train, valid : TokenLists or Selection
+    options : TrainingOptions
+    dropout_mult : float
+    """
+    dropouts = AWD_LM_DROPOUTS.scaled(dropout_mult)
+    eos_id = start.tokenizer.vocab.bos_id
+
+    def train_one(
+        module: LanguageModel, backward: bool, options: TrainingOptions
+    ) -> list[dict[str, Any]]:
+        rng = np.random.default_rng(options.seed)
+        stream = TextStream(train, eos_id=eos_id, backward=backward, rng=rng)
+        held_out = None
+        if valid is not None:
+            held_out = TextStream(valid, eos_id=eos_id, backward=backward)
+        return train_language_model(module, stream, held_out, options, dropout_mult)
+
+    modules = {name: start.module(name, dropouts) for name in start.directions}
+    return each_direction(modules, train_one, options, "LM")
+
+
+def train_language_model(
+    module: LanguageModel,
+    train: TextStream,
+    valid: TextStream | None,
+    options: TrainingOptions,
+    regularisation: float = 1.0,
+) -> list[dict[str, Any]]:
+    """Train `module` in place (stages 1 and 2).
+
+    Among processes that torchrun started, each computes its share of every batch.
+
+    Parameters
+    ----------
+    module : LanguageModel
+    train, valid : TextStream
+    options : TrainingOptions
+    regularisation : float, default=1.0
+        Multiplier of AR and TAR.
+
+    Returns
+    -------
+    list of dict
+        One an epoch: losses, learning rates.
+    """
+    share = own_share()
+    module.encoder.share = (share.index, share.count)
+    callbacks: list[Callback] = [GradientNormClipping(0.3)]
+    if options.checkpoints is not None:
+        file = options.checkpoints / ("backward.pt" if train.backward else "forward.pt")
+        checkpoints = Checkpoints(file, options.checkpoint_minutes, share)
+        if (finished := checkpoints.finished()) is not None:
+            module.load_state_dict(finished["module"])
+            return without_timings(finished["history"])
+        callbacks.append(checkpoints)
+    n_samples = options.softmax_samples
+    if n_samples == "auto":
+        n_samples = _SAMPLES if module.encoder.sizes.vocab_size > _LARGE_VOCABULARY else None
+    # (the processes that share a training sum up dense gradients)
+    by_rows = options.device.type == "cpu" and share.count == 1
+    n_layers = len(module.encoder.layers)
+    # The embedding is the softmax too, so it is the top of a language model.
+    groups = [f"*encoder.layers.{layer}.*" for layer in range(n_layers)]
+    common = common_arguments(module, valid, options, *callbacks, unit="tok")
+    net = LanguageModelNet(
+        module,
+        share=share,
+        criterion=LanguageModelLoss,
+        criterion__regularisation=regularisation,
+        criterion__n_samples=n_samples,
+        criterion__generator=module.encoder.generator,
+        criterion__sparse_gradients=by_rows,
+        optimizer__param_groups=[(pattern, {}) for pattern in groups],
+        iterator_train=BPTTBatches,
+        iterator_train__bptt=options.bptt,
+        iterator_train__share=share,
+        iterator_valid=BPTTBatches,
+        iterator_valid__bptt=options.bptt,
+        **common,
+    )
+    with gradients_of_rows(module.encoder) if by_rows else nullcontext():
+        return run(net, train)
+
+
+class LanguageModelNet(ULMFiTNet):
+    """Trains a `LanguageModel` on BPTT batches, its state carried from batch to batch.
+
+    Parameters
+    ----------
+    share : Share, default=Share()
+        This process's place among several that train the model together.
+    **kwargs
+        Of `ULMFiTNet`.
+
+    Attributes
+    ----------
+    state_ : EncoderState or None
+        What the batch before ended with.
+    first_batch_ : int
+        Where the next epoch begins; above 0 after a checkpoint was taken up.
+    epoch_begins_with_ : dict
+        State of the random generator that shuffles, before it drew the epoch's order.
+    """
+
+    state_: EncoderState | None = None
+    first_batch_ = 0
+    epoch_begins_with_: Any = None
+
+    def __init__(self, *args: Any, share: Share = Share(), **kwargs: Any):  # noqa: B008
+        super().__init__(*args, **kwargs)
+        self.share = share
+
+    @property
+    def generator(self) -> torch.Generator:
+        """What draws the dropout masks."""
+        generator: torch.Generator = self.module.encoder.generator
+        return generator
+
+    def initialize_module(self) -> LanguageModelNet:
+        super().initialize_module()
+        if self.share.count > 1:
+            module: torch.nn.Module = self.module_  # type: ignore[has-type]
+            self.module_ = DistributedDataParallel(module.to(self.device))
+        return self
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kw: Any) -> ULMFiTNet:
+        # History has epochs in it if a checkpoint was taken up.
+        return super().fit_loop(X, y, epochs=self.max_epochs - len(self.history), **kw)
+
+    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
+        if not training or iterator is None:
+            self.state_ = None
+            super().run_single_epoch(iterator, training, *args, **kwargs)
+            return
+        random = iterator.dataset.rng.bit_generator
+        if self.first_batch_:
+            random.state = self.epoch_begins_with_
+        else:
+            self.epoch_begins_with_ = random.state
+            self.state_ = None
+        iterator.first_batch, self.first_batch_ = self.first_batch_, 0
+        super().run_single_epoch(iterator, training, *args, **kwargs)
+        self.history.record("train_batch_count", len(self.history[-1]["batches"]))
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        step: dict[str, Any] = super().train_step(batch, **fit_params)
+        return {**step, "loss": self.share.mean(step["loss"])}
+
+    def _is_sound(self, loss: Tensor) -> bool:
+        return bool(torch.isfinite(loss.exp()))  # else the perplexity is beyond all numbers
+
+    def _check_last_step(self, train: Dataset) -> None:
+        self.state_ = None
+        super()._check_last_step(train)
+
+    def _describe(self, batch: Any) -> str:
+        n_steps, n_streams = batch[0].shape
+        n_words = self.module.encoder.sizes.vocab_size
+        return (
+            f"{n_streams} streams of {n_steps} tokens, with a vocabulary of {n_words}. Lower "
+            f"batch_size (now {self.batch_size}) or bptt, or set softmax_samples"
+        )
+
+    def infer(self, x: Tensor, **fit_params: Any) -> LanguageModelOutput:
+        output: LanguageModelOutput = super().infer(x, state=self.state_)
+        self.state_ = detach(output.state)
+        return output
+
+
+class LanguageModelLoss(nn.Module):
+    """Cross entropy of the next word, with the activation regularisers of the AWD-LSTM.
+
+    Parameters
+    ----------
+    ar_alpha : float
+        Weight of AR: the squared outputs of the last layer, after dropout.
+    tar_beta : float
+        Weight of TAR: the squared differences of its outputs in neighbouring time steps, before
+        dropout.
+    regularisation : float
+        Multiplier of both.
+    n_samples : int or None
+        Train with a sampled softmax of that many draws; None: with the whole one.
+    generator : torch.Generator or None
+        Draws the samples.
+    sparse_gradients : bool
+        Let the sampled softmax give sparse gradients (see `gradients_of_rows`).
+
+    Attributes
+    ----------
+    last_nll : Tensor
+        Cross entropy of the last training batch, without the regularisers.
+
+    References
+    ----------
+    Merity, Keskar and Socher (2018), sections 3.5 and 4.
+    """
+
+    def __init__(
+        self,
+        ar_alpha: float = 2.0,
+        tar_beta: float = 1.0,
+        regularisation: float = 1.0,
+        n_samples: int | None = None,
+        generator: torch.Generator | None = None,
+        sparse_gradients: bool = False,
+    ):
+        super().__init__()
+        self.ar_alpha = ar_alpha * regularisation
+        self.tar_beta = tar_beta * regularisation
+        self.n_samples = n_samples
+        self.generator = generator
+        self.sparse_gradients = sparse_gradients
+
+    def forward(self, output: LanguageModelOutput, targets: Tensor) -> Tensor:
+        """Mean loss over `targets` of shape (time, batch)."""
+        if not self.training:
+            return next_token_loss(output, targets)
+        if self.n_samples is None:
+            loss = next_token_loss(output, targets)
+        else:
+            loss = sampled_next_token_loss(
+                output, targets, self.n_samples, self.generator, self.sparse_gradients
+            )
+        self.last_nll = loss.detach()
+        if self.ar_alpha:
+            loss = loss + self.ar_alpha * full_precision(output.dropped).square().mean()
+        if self.tar_beta and len(output.hidden) > 1:
+            hidden = full_precision(output.hidden)
+            loss = loss + self.tar_beta * (hidden[1:] - hidden[:-1]).square().mean()
+        return loss
+
+
+def next_token_loss(output: LanguageModelOutput, targets: Tensor) -> Tensor:
+    """Cross entropy of the tied softmax, without regularisers."""
+    return linear_cross_entropy(
+        output.dropped.flatten(0, 1),
+        output.softmax_weight,
+        output.softmax_bias,
+        targets.flatten(),
+    )
+
+
+class TextStream(Dataset):
+    """Documents to be read as one stream of text.
+
+    Parameters
+    ----------
+    documents : TokenLists or Selection
+        Its ids may be a memory map: only what a batch needs is read.
+    eos_id : int
+        What a document's end is told by: the token that every document begins with. The stream
+        ends with one, so that the last document's end is predicted too.
+    backward : bool
+        Read the stream from its end.
+    rng : numpy.random.Generator or None
+        Shuffles the documents anew for every epoch; None keeps their order.
+    """
+
+    def __init__(
+        self,
+        documents: TokenLists | Selection,
+        *,
+        eos_id: int,
+        backward: bool = False,
+        rng: np.random.Generator | None = None,
+    ):
+        self.documents = documents
+        self.eos_id = eos_id
+        self.backward = backward
+        self.rng = rng
+
+    def __len__(self) -> int:
+        return int(self.documents.lengths.sum())  # as many tokens are predicted
+
+    def read(self) -> StreamReader:
+        """Draw the order of the documents for an epoch, and open the stream."""
+        n = len(self.documents)
+        order = np.arange(n) if self.rng is None else self.rng.permutation(n)
+        return StreamReader(self.documents, order, self.eos_id, self.backward)
+
+
+class StreamReader:
+    """Tokens of a text stream by their position: one more than there are predictions.
+
+    Parameters
+    ----------
+    documents : TokenLists or Selection
+    order : ndarray of shape (n_documents,)
+        In which the documents follow one another.
+    eos_id : int
+    backward : bool
+    """
+
+    def __init__(
+        self, documents: TokenLists | Selection, order: np.ndarray, eos_id: int, backward: bool
+    ):
+        self.ids = documents.ids
+        self.eos_id = eos_id
+        self.backward = backward
+        starts = np.r_[0, np.cumsum(documents.lengths[order])]  # of documents in the stream
+        self.ends = starts[1:]
+        self.shifts = documents.starts[order] - starts[:-1]  # from the stream to the ids
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        last = self.ends[-1]
+        if self.backward:
+            positions = last - positions
+        inside = np.minimum(positions, last - 1)
+        document = np.searchsorted(self.ends, inside, side="right")
+        tokens = self.ids[inside + self.shifts[document]].astype(np.int64)
+        tokens[positions == last] = self.eos_id
+        return tokens
+
+
+class BPTTBatches:
+    """Chunks of a text stream for truncated backpropagation through time.
+
+    The stream is cut into `batch_size` parts that are read side by side, `bptt` tokens at a time:
+    every batch goes on where the one before ended, so the state can be carried over.
+
+    Parameters
+    ----------
+    dataset : TextStream
+    batch_size : int
+        Number of parts; fewer where the stream is too short to fill them.
+    bptt : int
+        Number of time steps in a chunk.
+    share : Share
+        The parts that are read by this process, if there are several.
+
+    Attributes
+    ----------
+    first_batch : int, default=0
+        Where the next pass begins.
+    """
+
+    first_batch = 0
+
+    def __init__(
+        self,
+        dataset: TextStream,
+        batch_size: int,
+        bptt: int,
+        share: Share = Share(),  # noqa: B008
+    ):
+        self.dataset = dataset
+        self.share = share
+        n_tokens = len(dataset)
+        # Parts shorter than a chunk would make a batch of one step each from a small text.
+        n_parts = max(1, min(batch_size, n_tokens // bptt))
+        if n_parts < share.count:
+            raise ValueError(
+                f"{share.count} processes cannot share a batch of {n_parts} parts of text: raise "
+                "batch_size, train on more text, or start fewer processes."
+            )
+        self.n_parts = n_parts - n_parts % share.count
+        self.bptt = bptt
+        self.part_length = n_tokens // self.n_parts
+
+    def __len__(self) -> int:
+        return -(-self.part_length // self.bptt)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        stream = self.dataset.read()
+        parts = self.part_length * np.arange(self.n_parts)[self.share.rows(self.n_parts)]
+        for start in range(self.first_batch * self.bptt, self.part_length, self.bptt):
+            stop = min(start + self.bptt, self.part_length)
+            # Time first, and skorch weighs an epoch's losses by the first length: time steps.
+            tokens = torch.from_numpy(stream[np.arange(start, stop + 1)[:, None] + parts])
+            yield tokens[:-1], tokens[1:]
