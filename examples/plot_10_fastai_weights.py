@@ -2,8 +2,9 @@
 Language models of fastai
 =========================
 
-fastai's models of WikiText-103, and what its ``learn.save`` wrote, can be the start of fine-tuning:
-``pretrained="wt103-fwd"`` downloads the published one, and a path reads a file.
+fastai's models of WikiText-103, and what its ``learn.save(..., with_opt=False)`` wrote, can be the
+start of fine-tuning: two files, weights and vocabulary. The published ones are an archive of these:
+``curl -O https://s3.amazonaws.com/fast-ai-modelzoo/wt103-fwd.tgz`` and ``tar -xf wt103-fwd.tgz``.
 
 This page is built without a network. So it makes a file in fastai's format itself, from a small
 language model that it trains: the layout is the published one, the weights are not.

@@ -70,9 +70,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     Parameters
     ----------
     pretrained : str, path, ULMFiTLanguageModel or None, default="en-small"
-        Where training starts from: the shipped model of English, "en-small"; fastai's models of
-        WikiText-103, "wt103-fwd" and "wt103-bwd", which are downloaded, or a file that fastai
-        saved; a directory that `save` wrote; a fitted `ULMFiTLanguageModel` (clones keep it as it
+        Where training starts from: the shipped model of English, "en-small"; a directory that
+        `save` wrote; weights that fastai saved, with their vocabulary beside them; a fitted `ULMFiTLanguageModel` (clones keep it as it
         is); or None for a random start.
     direction : {"forward", "backward", "both"}, default="forward"
         Direction in which texts are read. "both" trains two independent language models.

@@ -6,20 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..models.directory import blamed_on, read_model
-from ..models.language_model import TrainedLanguageModel
-from .downloads import fetch
-from .fastai import read_fastai
-from .fastai_files import holds_fastai
+from .fastai import holds_fastai, read_fastai
 from .shipped import SHIPPED, read_shipped
-
-# fastai's language models of WikiText-103, by address and direction. Their checksums were never
-# published: the first download's is kept and holds from then on.
-_FASTAI = "https://s3.amazonaws.com/fast-ai-modelzoo"
-DOWNLOADABLE = {
-    "wt103-fwd": (f"{_FASTAI}/wt103-fwd.tgz", "forward"),
-    "wt103-bwd": (f"{_FASTAI}/wt103-bwd.tgz", "backward"),
-}
-MAX_DOWNLOAD_BYTES = 500_000_000
+from ..models.language_model import TrainedLanguageModel
 
 
 def load_pretrained(
@@ -30,10 +19,9 @@ def load_pretrained(
     Parameters
     ----------
     pretrained : str, path, fitted ULMFiTLanguageModel or TrainedLanguageModel
-        Name of a shipped model, or of one that is downloaded when it is first used
-        (``"wt103-fwd"``, ``"wt103-bwd"``); directory written by ``ULMFiTLanguageModel.save``;
-        language model that fastai saved, as `read_fastai` takes it; a fitted estimator (also in
-        a `FrozenEstimator`), or the model itself.
+        Name of a shipped model; directory written by ``ULMFiTLanguageModel.save``; language model
+        that fastai saved, as `read_fastai` takes it; a fitted estimator (also in a
+        `FrozenEstimator`), or the model itself.
     directions : tuple of str or None, default=None
         Directions that are needed. None: all that a model has, of a shipped one forward.
 
@@ -92,19 +80,15 @@ def _load(pretrained: Any) -> TrainedLanguageModel:
 
 
 def _load_named(name: str | Path) -> TrainedLanguageModel:
-    if name in DOWNLOADABLE:
-        url, direction = DOWNLOADABLE[str(name)]
-        archive = fetch(url, None, max_bytes=MAX_DOWNLOAD_BYTES)
-        return read_fastai(archive, direction=direction)
-    elif Path(name).is_file() or (Path(name).is_dir() and holds_fastai(Path(name))):
-        return read_fastai(name)
-    elif Path(name).is_dir():
-        path = Path(name)
-    else:
+    path = Path(name).expanduser()
+    if path.is_file() or (path.is_dir() and holds_fastai(path)):
+        return read_fastai(path)
+    if not path.is_dir():
         raise ValueError(
             f"There is no pretrained language model {str(name)!r}: neither a file or directory, "
-            f"nor one of the shipped models ({', '.join(SHIPPED)}), nor one that can be downloaded "
-            f"({', '.join(DOWNLOADABLE)}). Use pretrained=None to train one from scratch."
+            f"nor one of the shipped models ({', '.join(SHIPPED)}). Of a model that fastai "
+            "published give the directory with its two files, unpacked; use pretrained=None to "
+            "train one from scratch."
         )
     description, arrays = read_model(path, "ULMFiTLanguageModel")
     with blamed_on(path):

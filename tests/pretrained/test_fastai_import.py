@@ -7,12 +7,10 @@ computes the same with its own files is tested in test_fastai_parity.py.
 from __future__ import annotations
 
 import collections
-import gzip
 import io
 import os
 import pickle
 import sys
-import tarfile
 import types
 import zipfile
 
@@ -21,7 +19,7 @@ import pytest
 import torch
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
-from sk_ulmfit.pretrained import TrainedLanguageModel, fastai_files, load_pretrained, registry
+from sk_ulmfit.pretrained import TrainedLanguageModel, load_pretrained
 from sk_ulmfit.pretrained.fastai import read_fastai
 from sk_ulmfit.text.rules import SPECIAL_TOKENS
 from sk_ulmfit.text.vocabulary import Vocabulary
@@ -64,25 +62,6 @@ def bytes_of(state, **options):
     buffer = io.BytesIO()
     torch.save(state, buffer, **options)
     return buffer.getvalue()
-
-
-def pack(path, files):
-    """Write an archive. A file is bytes, or a header that is no file's."""
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files:
-            if isinstance(content, tarfile.TarInfo):
-                archive.addfile(content)
-                continue
-            header = tarfile.TarInfo(name)
-            header.size = len(content)
-            archive.addfile(header, io.BytesIO(content))
-    return path
-
-
-def publish(path, state, tokens=TOKENS):
-    """Write an archive as published."""
-    files = {"wt/lstm_fwd.pth": bytes_of(state), "wt/itos_wt103.pkl": pickle.dumps(tokens)}
-    return pack(path, files.items())
 
 
 def write(directory, state, tokens=TOKENS, weights_name="lm.pth", vocab_name="itos_wt103.pkl"):
@@ -179,14 +158,6 @@ def test_layouts_of_a_language_model(layout, zipped, tmp_path):
     assert_same(read_fastai(write(tmp_path, data)), model)
 
 
-def test_published_archive(tmp_path):
-    model = make_model()
-    found = read_fastai(publish(tmp_path / "wt103-fwd.tgz", state_of(model)))
-    assert_same(found, model)
-    assert found.directions == ("forward",)
-    np.testing.assert_array_equal(logits(found), logits(model))
-
-
 @pytest.mark.parametrize("prefix", ["", "0."])
 @pytest.mark.parametrize("layout", [dict, raw_in_module, stale_beside_raw])
 def test_encoder_alone_has_no_bias(layout, prefix, tmp_path):
@@ -225,21 +196,19 @@ def test_tensors_pickled_by_torch_before_0_4(tmp_path, monkeypatch):
     assert_same(read_fastai(write(tmp_path, data)), model)
 
 
-def test_settings_of_the_optimizer_are_passed_over(tmp_path, monkeypatch):
+def test_settings_of_the_optimizer_are_refused_with_the_way_out(tmp_path, monkeypatch):
     # learn.save keeps them in a list class of fastcore.
     L = type("L", (), {"__module__": "fastcore.foundation"})
     settings = L()
     settings.items = [{"lr": 0.1}]
     module = types.ModuleType("fastcore.foundation")
     module.L = L
-    model = make_model()
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "fastcore", types.ModuleType("fastcore"))
         patch.setitem(sys.modules, "fastcore.foundation", module)
-        data = bytes_of({"model": state_of(model), "opt": {"hypers": settings}})
-    allowed = set(torch.serialization.get_safe_globals())
-    assert_same(read_fastai(write(tmp_path, data)), model)
-    assert set(torch.serialization.get_safe_globals()) == allowed
+        data = bytes_of({"model": state_of(make_model()), "opt": {"hypers": settings}})
+    with pytest.raises(ValueError, match=r"fastcore\.foundation\.L, .*with_opt=False"):
+        read_fastai(write(tmp_path, data))
 
 
 @pytest.mark.parametrize("hidden_size", [3, 24])
@@ -259,7 +228,7 @@ def test_half_precision(tmp_path):
 
 def test_weights_are_copies_that_pickle_small(tmp_path):
     # Views of one storage would drag all of it along.
-    storage = torch.arange(1000, dtype=torch.float32)
+    storage = torch.arange(4000, dtype=torch.float32)
     state = {name: storage[: t.numel()].view_as(t) for name, t in state_of(make_model()).items()}
     for array in read_fastai(write(tmp_path, state)).weights["forward"].values():
         assert array.flags.owndata and array.flags.c_contiguous and array.flags.writeable
@@ -336,26 +305,22 @@ def test_an_old_name_beside_the_new_one_is_a_word(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("archive", "member", "direction"),
+    ("folder", "name", "direction"),
     [
-        ("wt103-fwd.tgz", "wt/lstm_fwd.pth", "forward"),
-        ("wt103-bwd.tgz", "lstm.pth", "backward"),
-        ("wt103.tar.gz", "./wt/lstm_bwd.pth", "backward"),
-        ("model.tgz", "Backward.h5", "backward"),
+        ("wt103-fwd", "lstm_fwd.pth", "forward"),
+        ("wt103-bwd", "lstm.pth", "backward"),
+        ("wt103", "lstm_bwd.pth", "backward"),
+        ("model", "Backward.h5", "backward"),
     ],
 )
-def test_direction_from_the_name(archive, member, direction, tmp_path):
-    files = {member: bytes_of(state_of(make_model())), "itos.pkl": pickle.dumps(TOKENS)}
-    path = pack(tmp_path / archive, files.items())
+def test_direction_from_the_name(folder, name, direction, tmp_path):
+    path = write(tmp_path / folder, state_of(make_model()), weights_name=name).parent
     assert read_fastai(path).directions == (direction,)
     assert read_fastai(path, direction="forward").directions == ("forward",)
 
 
 def test_folders_above_do_not_tell_the_direction(tmp_path):
-    above = tmp_path / "bwd"
-    above.mkdir()
-    path = publish(above / "lm.tgz", state_of(make_model()))
-    assert read_fastai(path).directions == ("forward",)
+    assert read_fastai(write(tmp_path / "bwd", state_of(make_model()))).directions == ("forward",)
 
 
 def test_a_directory(tmp_path):
@@ -390,10 +355,12 @@ def test_paths_that_hold_no_model(tmp_path):
     write(tmp_path, state, weights_name="enc.pth")
     with pytest.raises(ValueError, match=r"Which of enc.pth, lm.pth .* path of the file itself"):
         read_fastai(tmp_path)
-    with pytest.raises(ValueError, match=r"vocab is for a file of weights"):
+    with pytest.raises(ValueError, match=r"Which of enc.pth"):
         read_fastai(tmp_path, tmp_path / "itos_wt103.pkl")
-    with pytest.raises(ValueError, match=r"itos_wt103.pkl is not a language model of fastai"):
-        read_fastai(tmp_path / "itos_wt103.pkl")
+    archive = tmp_path / "wt103-fwd.tgz"
+    archive.touch()
+    with pytest.raises(ValueError, match=r"wt103-fwd.tgz is not a language model.*Unpack"):
+        read_fastai(archive)
     with pytest.raises(ValueError, match="direction must be 'forward' or 'backward', got 'both'"):
         read_fastai(path, direction="both")
 
@@ -401,35 +368,18 @@ def test_paths_that_hold_no_model(tmp_path):
 # ------------------------------------------------------------------------ through the estimators
 
 
-def test_estimators_start_from_it(tmp_path, monkeypatch):
-    archive = publish(tmp_path / "wt103-bwd.tgz", state_of(make_model()))
-    monkeypatch.setattr(registry, "fetch", lambda url, sha256, **limits: archive)
+def test_estimators_start_from_it(tmp_path):
+    path = write(tmp_path / "wt103-bwd", state_of(make_model())).parent
     texts = ["The card is not here.", "The bank is here."] * 3
-    for given in ("wt103-bwd", archive, str(archive)):
+    for given in (path, str(path)):
         lm = ULMFiTLanguageModel(given, direction="backward", max_epochs=0).fit(texts)
         assert lm.vocab_ == tuple(TOKENS)
-    language_model = ULMFiTLanguageModel("wt103-bwd", direction="backward", max_epochs=1)
+    language_model = ULMFiTLanguageModel(path, direction="backward", max_epochs=1)
     assert language_model.fit(texts).n_epochs_ == 1
     with pytest.raises(ValueError, match="has no forward direction, only backward"):
-        ULMFiTLanguageModel("wt103-bwd").fit(texts)
-    classifier = ULMFiTClassifier("wt103-bwd", max_epochs=1).fit(texts, ["card", "bank"] * 3)
+        ULMFiTLanguageModel(path).fit(texts)
+    classifier = ULMFiTClassifier(path, max_epochs=1).fit(texts, ["card", "bank"] * 3)
     assert classifier.language_model_.direction == "backward"
-
-
-def test_names_are_fetched_from_fastai(tmp_path, monkeypatch):
-    archive = publish(tmp_path / "lm.tgz", state_of(make_model()))
-    asked = []
-
-    def fetch(url, sha256, *, max_bytes):
-        asked.append(url)
-        return archive
-
-    monkeypatch.setattr(registry, "fetch", fetch)
-    assert load_pretrained("wt103-fwd").directions == ("forward",)
-    assert load_pretrained("wt103-bwd").directions == ("backward",)
-    assert asked == [
-        f"https://s3.amazonaws.com/fast-ai-modelzoo/wt103-{way}.tgz" for way in ("fwd", "bwd")
-    ]
 
 
 def test_paths_are_told_apart(tmp_path):
@@ -443,8 +393,8 @@ def test_paths_are_told_apart(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="is not a saved model"):
         load_pretrained(tmp_path / "empty")
-    with pytest.raises(ValueError, match=r"neither a file or directory.*wt103-fwd, wt103-bwd"):
-        load_pretrained("wt103")
+    with pytest.raises(ValueError, match=r"neither a file or directory.*unpacked"):
+        load_pretrained("wt103-fwd")
 
 
 # ----------------------------------------------------------------------------- what is refused
@@ -470,15 +420,18 @@ def in_tmp_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("vocab", "why"),
     [
-        (RunsCode(), r"refers to (posix|nt)\.mkdir"),
-        ([*TOKENS, RunsCode()], r"refers to (posix|nt)\.mkdir"),
-        (collections.defaultdict(int), r"refers to collections\.defaultdict.*pickle list\(vocab\)"),
-        (collections.OrderedDict(a=1), r"refers to collections\.OrderedDict"),
-        (np.array(TOKENS), r"refers to numpy"),
-        ({"the": 0}, "expected a list of str, got a dict"),
-        (tuple(TOKENS), "expected a list of str, got a tuple"),
-        ([*TOKENS[:-1], 3], "got a list of int and str"),
-        ([], "got a list of nothing"),
+        (RunsCode(), r"it holds .*GLOBAL"),
+        ([*TOKENS, RunsCode()], r"it holds .*GLOBAL"),
+        (collections.defaultdict(int), r"it holds .*pickle list\(vocab\)"),
+        (collections.OrderedDict(a=1), r"it holds .*GLOBAL"),
+        (np.array(TOKENS), r"it holds .*GLOBAL"),
+        ({"the": 0}, "it holds EMPTY_DICT"),
+        (tuple(TOKENS), "it holds TUPLE"),
+        ([*TOKENS[:-1], 3], "it holds BININT1 3"),
+        ([*TOKENS[:-1], b"the"], "it holds SHORT_BINBYTES"),
+        ([*TOKENS[:-1], ["the"]], r"expected a list of str, got \["),
+        ("the", "expected a list of str, got 'the'"),
+        ([], r"expected a list of str, got \[\]"),
         ([*TOKENS[:-1], "\ud800"], "not valid Unicode"),
     ],
     ids=str,
@@ -493,7 +446,7 @@ def test_vocabulary_that_is_cut_off(tmp_path):
     path = write(tmp_path, state_of(make_model()))
     vocab = tmp_path / "itos_wt103.pkl"
     vocab.write_bytes(vocab.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"itos_wt103.pkl is not a vocabulary.*truncated"):
+    with pytest.raises(ValueError, match=r"itos_wt103.pkl is not a vocabulary.*exhausted"):
         read_fastai(path)
 
 
@@ -507,7 +460,7 @@ def test_weights_that_run_code(place, zipped, in_tmp_path):
         "beside the model": {"model": state, "opt": RunsCode()},
     }
     data = bytes_of(states[place], _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"lm.pth cannot be read as weights.*mkdir|posix"):
+    with pytest.raises(ValueError, match=r"lm.pth cannot be read as weights.*(posix|nt)\.mkdir"):
         read_fastai(write(in_tmp_path, data))
 
 
@@ -569,7 +522,10 @@ def damaged(name, value):
         (replaced("0.rnns.0.weight_hh_l0_raw", torch.zeros(30, 10)), r"expected \(40, 10\)"),
         (replaced("0.rnns.0.weight_hh_l0_raw", torch.tensor(1.0)), "have to be matrices"),
         (replaced("1.decoder.bias", torch.zeros(16).int()), r"has the type torch\.int32"),
-        (replaced("1.decoder.bias", torch.zeros(16).to_sparse()), "has the type"),
+        (
+            replaced("1.decoder.bias", torch.zeros(16).to_sparse()),
+            "refers to torch._utils._rebuild_sp",
+        ),
         (replaced("1.decoder.bias", torch.zeros(1).expand(16)), "claims more values"),
         (
             replaced("0.rnns.0.layers.0.linear.weight_raw", torch.zeros(9)),
@@ -602,99 +558,66 @@ def test_vocabulary_of_other_weights(tokens, tmp_path):
         read_fastai(write(tmp_path, state, tokens))
 
 
-# ------------------------------------------------------------------------------------- archives
+# ----------------------------------------------------- what would fill memory, or be waited for
 
 
-def link(name, kind=tarfile.SYMTYPE, target="/etc/passwd"):
-    header = tarfile.TarInfo(name)
-    header.type, header.linkname = kind, target
-    return header
+@pytest.mark.parametrize("index", [2**16, 2**26, 2**32 - 1])
+def test_a_vocabulary_with_a_far_memo_index(index, tmp_path):
+    path = write(tmp_path, state_of(make_model()))
+    pickled = b"\x80\x02]X\x01\x00\x00\x00ar" + index.to_bytes(4, "little") + b"a."
+    (tmp_path / "itos_wt103.pkl").write_bytes(pickled)
+    with pytest.raises(ValueError, match=r"itos_wt103.pkl .* more entries than bytes"):
+        read_fastai(path)
 
 
-GOOD = [("lm.pth", b"weights"), ("itos.pkl", b"words")]
-
-
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old pickle"])
 @pytest.mark.parametrize(
-    ("files", "why"),
+    "change",
     [
-        ([("../lm.pth", b""), *GOOD], "leads out of the archive"),
-        ([("/tmp/lm.pth", b""), *GOOD], "leads out of the archive"),
-        ([("a/../../lm.pth", b""), *GOOD], "leads out of the archive"),
-        ([("..\\lm.pth", b""), *GOOD], "leads out of the archive"),
-        ([("C:\\lm.pth", b""), *GOOD], "leads out of the archive"),
-        ([("x", link("lm.pth")), GOOD[1]], "is a link or a device"),
-        ([*GOOD, ("x", link("other", tarfile.LNKTYPE, "lm.pth"))], "is a link or a device"),
-        ([*GOOD, ("x", link("other", tarfile.CHRTYPE))], "is a link or a device"),
-        ([*GOOD, ("x", link("other", tarfile.FIFOTYPE))], "is a link or a device"),
-        ([*GOOD, ("more.pth", b"")], "it holds 2 and 1"),
-        ([*GOOD, GOOD[1]], "it holds 1 and 2"),
-        (GOOD[:1], "it holds 1 and 0"),
-        (GOOD[1:], "it holds 0 and 1"),
-        ([], "it holds 0 and 0"),
+        # ties of one number, which would be compared for ever
+        lambda t: {name: torch.zeros(1).expand(10**6, 10**6) for name in t if "weight" in name},
+        lambda t: {"0.encoder.weight": torch.zeros(1).as_strided((10**5, 10**5), (0, 0))},
+        lambda t: (
+            {f"0.rnns.{i}.weight_hh_l0_raw": torch.zeros(10**4) for i in range(999)}
+            | {
+                f"0.rnns.{i}.weight_hh_l0_raw": t["1.decoder.bias"].expand(900, 16)
+                for i in range(999)
+            }
+        ),
     ],
 )
-def test_archives_of_something_else(files, why, tmp_path):
-    path = pack(tmp_path / "lm.tgz", files)
-    with pytest.raises(ValueError, match=rf"lm.tgz.* {why}"):
-        read_fastai(path)
-    assert [file.name for file in tmp_path.iterdir()] == ["lm.tgz"]
+def test_a_few_numbers_that_claim_to_be_many(change, zipped, tmp_path):
+    state = state_of(make_model())
+    data = bytes_of({**state, **change(state)}, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"lm.pth.*claims more values than there are"):
+        read_fastai(write(tmp_path, data))
 
 
-def test_harmless_surplus_in_an_archive(tmp_path):
-    model = make_model()
-    folder = tarfile.TarInfo("wt103")
-    folder.type = tarfile.DIRTYPE
-    files = [
-        ("wt103", folder),
-        ("wt103/README", b"hello"),
-        ("wt103/._lm.pth", b"what macOS packs beside it"),
-        ("wt103/lm.pth", bytes_of(state_of(model))),
-        ("wt103/itos.pkl", pickle.dumps(TOKENS)),
-    ]
-    assert_same(read_fastai(pack(tmp_path / "lm.tgz", files)), model)
+def test_views_that_come_to_more_than_the_file(tmp_path):
+    storage = torch.zeros(10**5)
+    state = {f"0.rnns.{i}.weight_hh_l0_raw": storage for i in range(50)}
+    with pytest.raises(ValueError, match=r"lm.pth.*claims more values than there are"):
+        read_fastai(write(tmp_path, state))
 
 
-def test_archives_that_are_too_large(tmp_path, monkeypatch):
-    path = publish(tmp_path / "lm.tgz", state_of(make_model()))
-    with monkeypatch.context() as patch:
-        patch.setattr(fastai_files, "MAX_MEMBER_BYTES", 1000)
-        with pytest.raises(ValueError, match=r"lm.tgz .*lstm_fwd.pth' has .* too large"):
-            read_fastai(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(fastai_files, "MAX_ARCHIVE_BYTES", 1000)
-        with pytest.raises(ValueError, match=r"lm.tgz .* too large when unpacked"):
-            read_fastai(path)
+@pytest.mark.parametrize("allocate", [b"c__builtin__\nbytearray\n", b"cbuiltins\nbytearray\n"])
+def test_what_only_takes_memory(allocate, tmp_path):
+    # torch's list of what may be called has it.
+    pickles = [pickle.dumps(part, 2) for part in (torch.serialization.MAGIC_NUMBER, 1001, {})]
+    call = b"\x80\x02" + allocate + b"\x8a\x05" + (10**11).to_bytes(5, "little") + b"\x85R."
+    data = b"".join([*pickles, call, pickle.dumps([], 2)])
+    with pytest.raises(ValueError, match=r"lm.pth cannot be read.* refers to \w+\.bytearray"):
+        read_fastai(write(tmp_path, data))
 
 
-def test_a_header_that_claims_more_than_there_is(tmp_path):
-    header = tarfile.TarInfo("lm.pth")
-    header.size = 10_000_000
-    (tmp_path / "lm.tgz").write_bytes(gzip.compress(header.tobuf() + b"short"))
-    with pytest.raises(ValueError, match=r"lm.tgz cannot be read"):
-        read_fastai(tmp_path / "lm.tgz")
-
-
-@pytest.mark.parametrize("part", [0, 0.001, 0.3, 0.9, 0.999])
-def test_archives_that_are_cut_off(part, tmp_path):
-    path = publish(tmp_path / "lm.tgz", state_of(make_model()))
-    data = path.read_bytes()
-    path.write_bytes(data[: int(part * len(data))])
-    with pytest.raises(ValueError, match=r"lm.tgz cannot be read .* get it again"):
-        read_fastai(path)
-
-
-def test_an_archive_with_a_wrong_checksum(tmp_path):
-    path = publish(tmp_path / "lm.tgz", state_of(make_model()))
-    data = bytearray(path.read_bytes())
-    data[-8] ^= 1  # in gzip's checksum of the contents
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"lm.tgz cannot be read .*CRC"):
-        read_fastai(path)
-
-
-def test_a_file_that_is_no_archive(tmp_path):
-    path = tmp_path / "wt103-fwd.tgz"
-    for content in (b"<html>Not found</html>", gzip.compress(b"no tar" * 1000)):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"wt103-fwd.tgz cannot be read as a .tgz archive"):
-            read_fastai(path)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+@pytest.mark.parametrize("name", ["lm.pth", "itos_wt103.pkl"])
+def test_a_fifo_is_not_waited_for(name, tmp_path):
+    path = write(tmp_path, state_of(make_model()))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    for given in (path, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            read_fastai(given, tmp_path / "itos_wt103.pkl")
+        with pytest.raises((FileNotFoundError, ValueError)):
+            load_pretrained(given)

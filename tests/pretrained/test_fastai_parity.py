@@ -85,7 +85,7 @@ def made_by_fastai(request, tmp_path_factory):
     return directory, tokens, ids, np.load(directory / "logits.npy")
 
 
-@pytest.mark.parametrize("file", ["learner", "model", "plain", "old", "encoder"])
+@pytest.mark.parametrize("file", ["model", "plain", "old", "encoder"])
 def test_logits_are_fastais(file, made_by_fastai):
     directory, tokens, ids, expected = made_by_fastai
     trained = read_fastai(directory / f"{file}.pth")
@@ -101,3 +101,8 @@ def test_logits_are_fastais(file, made_by_fastai):
         logits = module.logits(module(torch.tensor(ours).T).hidden).transpose(0, 1).numpy()
     assert np.abs(logits - expected[:, :, columns]).max() < 1e-5
     assert np.ptp(expected) > 1  # logits that are nearly the same would agree by chance
+
+
+def test_what_was_saved_with_the_optimizer_is_refused(made_by_fastai):
+    with pytest.raises(ValueError, match="with_opt=False"):
+        read_fastai(made_by_fastai[0] / "learner.pth")
