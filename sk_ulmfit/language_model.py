@@ -71,8 +71,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     ----------
     pretrained : str, path, ULMFiTLanguageModel or None, default="en-small"
         Where training starts from: the shipped model of English, "en-small"; a directory that
-        `save` wrote; weights that fastai saved, with their vocabulary beside them; a fitted `ULMFiTLanguageModel` (clones keep it as it
-        is); or None for a random start.
+        `save` wrote; weights that fastai saved, with their vocabulary beside them; a fitted
+        `ULMFiTLanguageModel` (clones keep it as it is); or None for a random start.
     direction : {"forward", "backward", "both"}, default="forward"
         Direction in which texts are read. "both" trains two independent language models.
     tokenizer : {"word", "subword"} or callable, default="word"
