@@ -38,7 +38,7 @@ import torch
 
 from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.models import TrainedLanguageModel
-from sk_ulmfit.pretrained.shipped import read_shipped, write_shipped
+from sk_ulmfit.models.names import read_shipped, write_shipped
 from sk_ulmfit.text.files import TextFiles
 from sk_ulmfit.text.sources import TextsOnDisk
 from sk_ulmfit.text.token_lists import TokenLists

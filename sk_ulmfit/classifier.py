@@ -22,8 +22,8 @@ from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
 from .models.classifier import TrainedClassifier
 from .models.inference import predict_logits
+from .models.names import directions_of, load_pretrained
 from .modules import POOLINGS, TextClassifier
-from .pretrained import directions_of, load_pretrained
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts

@@ -21,8 +21,8 @@ from ._estimator import DIRECTIONS, ULMFiTEstimator, continued, random_numbers
 from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
 from .models.inference import continue_text, negative_log_likelihood
+from .models.names import load_pretrained
 from .modules import POOLINGS, LanguageModel, pooled_size
-from .pretrained import load_pretrained
 from .text.files import as_text_files
 from .text.sources import TextsInMemory, TextsOnDisk, TextSource, full_disk_named
 from .text.token_lists import Selection, TokenLists

@@ -14,8 +14,8 @@ import pytest
 from sklearn.base import clone
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit.models.fastai import read_fastai
 from sk_ulmfit.pretrained import load_pretrained
-from sk_ulmfit.pretrained.fastai import read_fastai
 from tests.helpers import banking
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"

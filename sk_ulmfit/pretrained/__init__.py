@@ -1,6 +1,6 @@
-"""Trained language models: what they are made of, and where they come from."""
+"""The language models that come with the package (as data), and the way to them by name."""
 
-from ..models import TrainedLanguageModel
-from .registry import directions_of, load_pretrained
+from ..models.language_model import TrainedLanguageModel
+from ..models.names import directions_of, load_pretrained
 
 __all__ = ["TrainedLanguageModel", "directions_of", "load_pretrained"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from sk_ulmfit.pretrained.fastai import read_fastai
+from sk_ulmfit.models.fastai import read_fastai
 from sk_ulmfit.text.rules import SPECIAL_TOKENS
 
 PYTHON = os.environ.get("SK_ULMFIT_FASTAI_PYTHON")

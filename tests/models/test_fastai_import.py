@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit.models.fastai import read_fastai
 from sk_ulmfit.pretrained import TrainedLanguageModel, load_pretrained
-from sk_ulmfit.pretrained.fastai import read_fastai
 from sk_ulmfit.text.rules import SPECIAL_TOKENS
 from sk_ulmfit.text.vocabulary import Vocabulary
 from sk_ulmfit.text.words import WordTokenizer

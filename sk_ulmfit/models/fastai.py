@@ -24,7 +24,7 @@ from ..modules.awd_lstm import EncoderSizes
 from ..text.rules import BOS, EOS, FLD, MAJ, PAD, REP, SPECIAL_TOKENS, UNK, UP, WREP
 from ..text.vocabulary import Vocabulary
 from ..text.words import WordTokenizer
-from ..models.language_model import TrainedLanguageModel, Weights
+from .language_model import TrainedLanguageModel, Weights
 
 WEIGHTS_SUFFIXES = (".pth", ".h5")
 VOCAB_SUFFIX = ".pkl"

@@ -10,8 +10,8 @@ import pytest
 
 import sk_ulmfit
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
-from sk_ulmfit.models import directory
-from sk_ulmfit.pretrained import directions_of, load_pretrained, shipped
+from sk_ulmfit.models import directory, names
+from sk_ulmfit.pretrained import directions_of, load_pretrained
 from tests.helpers import banking, language_model
 
 FOLDER = Path(sk_ulmfit.__file__).parent / "pretrained" / "en-small"
@@ -45,13 +45,13 @@ def test_both_directions_are_those_of_either():
 
 def test_a_direction_that_is_not_asked_for_is_not_read(monkeypatch):
     read = []
-    read_model = shipped.read_model
+    read_model = names.read_model
 
     def watched(path, kind):
         read.append(path.name)
         return read_model(path, kind)
 
-    monkeypatch.setattr(shipped, "read_model", watched)
+    monkeypatch.setattr(names, "read_model", watched)
     assert directions_of("en-small") == ("forward",)
     assert read == []
     load_pretrained("en-small", ("backward",))
@@ -75,15 +75,15 @@ def test_words_of_the_task_join_the_vocabulary():
 
 
 def test_what_is_written_in_parts_and_halves_is_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(shipped, "_MAX_FILE_BYTES", 8_000)
+    monkeypatch.setattr(names, "_MAX_FILE_BYTES", 8_000)
     trained = language_model(direction="both", max_epochs=1).fit(TEXTS).trained_
     training = {"forward": [{"tokens": 1}], "backward": [{"tokens": 2}]}
-    shipped.write_shipped(trained, "small", tmp_path, training)
+    names.write_shipped(trained, "small", tmp_path, training)
     files = list((tmp_path / "small" / "forward").glob("weights-*.safetensors"))
     assert len(files) > 1
     described = json.loads((tmp_path / "small" / "backward" / "model.json").read_text())
     assert described["training"] == [{"tokens": 2}]
-    restored = shipped.read_shipped("small", ("forward", "backward"), tmp_path)
+    restored = names.read_shipped("small", ("forward", "backward"), tmp_path)
     for direction, arrays in trained.weights.items():
         for name, array in arrays.items():
             found = restored.weights[direction][name]
@@ -96,7 +96,7 @@ def test_what_is_written_in_parts_and_halves_is_read_whole(tmp_path, monkeypatch
 
 def test_a_part_that_is_missing_or_has_another_name_is_refused(tmp_path):
     trained = language_model(max_epochs=1).fit(TEXTS).trained_
-    shipped.write_shipped(trained, "small", tmp_path, {"forward": {}})
+    names.write_shipped(trained, "small", tmp_path, {"forward": {}})
     folder = tmp_path / "small" / "forward"
     before = (folder / "model.json").read_bytes()
     described = json.loads(before)
