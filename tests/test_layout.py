@@ -40,7 +40,6 @@ FOREIGN = {
     "modules": {"skorch", "sklearn"},
     "text": {"torch", "skorch"},
     "schedules": {"torch", "skorch", "sklearn"},
-    "files": {"torch", "skorch", "sklearn"},
     "datasets": {"torch", "skorch"},
     "plotting": {"torch", "skorch"},
 }

@@ -187,7 +187,7 @@ def _read_tokens(file: Path) -> list[str]:
         for opcode, argument, _ in pickletools.genops(pickled):
             if not _OF_STRINGS.fullmatch(opcode.name):
                 raise ValueError(f"it holds {opcode.name} {argument or ''}".rstrip())
-            if opcode.name.endswith("PUT") and argument > len(pickled):
+            if opcode.name.endswith("PUT") and int(argument or 0) > len(pickled):
                 raise ValueError("it has more entries than bytes")
         tokens = pickle.loads(pickled)
     except Exception as error:  # a damaged pickle can raise anything
@@ -247,8 +247,8 @@ def _check_pickles(content: bytes) -> None:
             pickles = [io.BytesIO(archive.read(f"{root}/data.pkl"))]
     for pickled in pickles:
         for opcode, argument, _ in pickletools.genops(pickled):
-            if opcode.name == "GLOBAL" and not _OF_WEIGHTS.fullmatch(argument):
-                name = argument.replace(" ", ".")
+            if opcode.name == "GLOBAL" and not _OF_WEIGHTS.fullmatch(str(argument)):
+                name = str(argument).replace(" ", ".")
                 raise ValueError(f"it refers to {name}, which is no part of plain weights")
             if isinstance(argument, int) and len(content) + (1 << 20) < argument != MAGIC_NUMBER:
                 raise ValueError("it claims more values than there are")
