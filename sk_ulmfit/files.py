@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Files that are whole or not there, whatever happens while they are written, and by whom."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 # What a file is called while it is written. Nobody else has such names: what bears one is ours.
 _TEMPORARY = re.compile(r"\.sk_ulmfit-[0-9a-f]{32}\.new")
+
+# "s3://bucket", also as a Path, which makes one slash of two; but not "C:/".
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 # A file that is being written was touched a moment ago; one that a killed process left was not.
 _ABANDONED_AFTER = 3600.0  # seconds
@@ -66,11 +74,72 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     _remove_abandoned(path.parent)
 
 
+def is_temporary(name: str) -> bool:
+    """Tell whether a file of this name is one that `atomic_write` has not finished."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """Path on this machine that a user means: ``~`` is the home directory, an address is none.
+
+    Raises
+    ------
+    ValueError
+        If it is an address such as ``s3://...``.
+    """
+    if _ADDRESS.match(os.fspath(path)):
+        raise ValueError(
+            f"{str(path)!r} is an address, not a path on this machine. Save to a local directory "
+            "and copy that, or copy it here first and give its path."
+        )
+    return Path(path).expanduser()
+
+
+class DirectoryLock:
+    """What processes tell one another about a directory that they write to.
+
+    It ends with its process, however that ends, and leaves no file. Where a system or its network
+    drives have no such locks, nothing is known of others.
+
+    Parameters
+    ----------
+    directory : Path
+    """
+
+    def __init__(self, directory: Path):
+        self._opened = None if fcntl is None else os.open(directory, os.O_RDONLY)
+
+    def __enter__(self) -> DirectoryLock:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._opened is not None:
+            os.close(self._opened)
+
+    def share(self) -> None:
+        """Let others know that somebody writes there. Waits for one who has it alone."""
+        if self._opened is not None:
+            with suppress(OSError):
+                fcntl.flock(self._opened, fcntl.LOCK_SH)
+
+    def claim(self) -> bool | None:
+        """Have the directory alone, if nobody else has it; None where that cannot be told."""
+        if self._opened is None:
+            return None
+        try:
+            fcntl.flock(self._opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return None
+        return True
+
+
 def _remove_abandoned(directory: Path) -> None:
     """Remove what processes were writing when they were killed."""
     with suppress(OSError):  # another process may be doing the same
         for file in directory.iterdir():
-            if _TEMPORARY.fullmatch(file.name):
+            if is_temporary(file.name):
                 age = time.time() - file.lstat().st_mtime
                 if age > _ABANDONED_AFTER:
                     file.unlink()

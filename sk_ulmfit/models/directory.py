@@ -3,7 +3,8 @@
 A directory holds ``model.json`` (class, parameters, tokenizer, sizes, history, checksums) and files
 of weights that are named by their content. The weights are written first, then ``model.json`` is
 put in its place by one rename: until then the directory is the earlier model, from then on the new
-one, whenever a save is interrupted. What belongs to neither is removed at the end of the next save.
+one, whenever a save is interrupted and whoever saves or reads beside it. Whoever is the last to
+save there removes what the model does not consist of.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import DirectoryLock, atomic_write, is_temporary, local_path
+
 FORMAT = "sk_ulmfit"
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "model.json"
 _WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
-# What a save that was interrupted may leave behind, weights in use among it.
-_OWN_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors|\..+\.new")
 
 
 @contextmanager
@@ -33,7 +34,9 @@ def blamed_on(path: str | os.PathLike[str] | Traversable) -> Iterator[None]:
     """Name the model directory in the error that its content leads to."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # a file that somebody made can lead to any
         raise ValueError(f"{path} does not hold what it should: {error}") from error
 
 
@@ -62,18 +65,23 @@ def write_model(
     OSError
         If it cannot be written.
     ValueError
-        If there is a NaN or an infinity among the weights.
+        If there is a NaN or an infinity among the weights, or `path` is an address.
     """
-    path = Path(path)
-    if path.exists() and not _holds_model_or_nothing(path):
-        raise FileExistsError(
-            f"{path} exists and is not a saved model. Choose a path that is free."
-        )
+    path = local_path(path)
+    earlier = _files_of_weights(path)
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds values that are not finite: the model is not saved.")
     try:
-        _write(path, description, arrays, max_file_bytes)
+        path.mkdir(parents=True, exist_ok=True)
+        with DirectoryLock(path) as lock:
+            lock.share()
+            try:
+                _write(path, description, arrays, max_file_bytes)
+            except OSError:
+                _sweep(path, lock, earlier)  # a full disk needs its room back
+                raise
+            _sweep(path, lock, earlier)
     except OSError as error:
         raise OSError(
             error.errno,
@@ -83,20 +91,36 @@ def write_model(
         ) from error
 
 
+def _files_of_weights(path: Path) -> set[str]:
+    """Names of the weights of the model that is saved at a path, which must be free otherwise."""
+    file = path / DESCRIPTION_FILE
+    if file.is_file():
+        with suppress(ValueError, KeyError, TypeError):
+            return set(_read_json(file)["weights_sha256"])
+    elif not path.exists() or (path.is_dir() and all(map(_is_left_over, os.listdir(path)))):
+        return set()
+    raise FileExistsError(f"{path} exists and is not a saved model. Choose a path that is free.")
+
+
+def _is_left_over(name: str) -> bool:
+    """Tell whether only a save that was killed leaves a file of this name."""
+    return _WEIGHTS_NAME.fullmatch(name) is not None or is_temporary(name)
+
+
 def _write(
     path: Path, description: dict[str, Any], arrays: dict[str, np.ndarray], max_bytes: int | None
 ) -> None:
     from safetensors.numpy import save
 
-    path.mkdir(parents=True, exist_ok=True)
     digests = {}
     for names in _spread(arrays, max_bytes):
         # safetensors writes the buffer as it lies: a transposed view would come back wrong.
         content = save({name: np.asarray(arrays[name], order="C") for name in names})
         digest = _sha256(content)
-        file = f"weights-{digest[:16]}.safetensors"
-        _write_whole(path / file, content)
-        digests[file] = digest
+        name = f"weights-{digest[:16]}.safetensors"
+        with atomic_write(path / name) as file:
+            file.write(content)
+        digests[name] = digest
     described = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -106,10 +130,23 @@ def _write(
     described = json.loads(json.dumps(described, default=plain))  # as it will be read
     described["sha256"] = _sha256(_canonical(described))
     text = json.dumps(described, indent=1, ensure_ascii=False)
-    _write_whole(path / DESCRIPTION_FILE, text.encode("utf-8", "surrogatepass"))
-    for entry in path.iterdir():
-        if _OWN_NAME.fullmatch(entry.name) and entry.name not in digests:
-            os.unlink(entry)
+    with atomic_write(path / DESCRIPTION_FILE) as file:
+        file.write(text.encode("utf-8", "surrogatepass"))
+
+
+def _sweep(path: Path, lock: DirectoryLock, earlier: set[str]) -> None:
+    """Remove the weights of the earlier model; who is alone also what killed saves left.
+
+    That others save there too is no matter: they, or the last of them, will do it.
+    """
+    with suppress(OSError, ValueError):
+        alone = lock.claim()
+        if alone is False:
+            return
+        names = set(filter(_is_left_over, os.listdir(path) if alone else earlier))
+        for name in names - _files_of_weights(path):
+            with suppress(OSError):
+                (path / name).unlink()
 
 
 def read_model(
@@ -128,53 +165,81 @@ def read_model(
     -------
     description : dict
     arrays : dict of str to ndarray
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no saved model.
+    ValueError
+        If it is damaged, of another kind, or of a newer version of sk_ulmfit.
     """
-    path = Path(path) if isinstance(path, (str, os.PathLike)) else path
+    path = local_path(path) if isinstance(path, (str, os.PathLike)) else path
+    description: dict[str, Any] = {}
+    while True:
+        before, description = description, _read_description(path, kind)
+        arrays: dict[str, np.ndarray] = {}
+        try:
+            for name, digest in description["weights_sha256"].items():
+                arrays.update(_read_weights(path, name, digest))
+        except FileNotFoundError as error:
+            if description == before:
+                raise ValueError(f"{path} is incomplete: there is no {error}.") from error
+            # A save may have put another model there since: its own weights are whole.
+        else:
+            return description, arrays
+
+
+def _read_description(path: Traversable, kind: str | None) -> dict[str, Any]:
     file = path / DESCRIPTION_FILE
     if not file.is_file():
         raise FileNotFoundError(f"{path} is not a saved model: there is no {DESCRIPTION_FILE}.")
-    try:
-        description = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise ValueError(f"{file} does not describe a model of sk_ulmfit.")
+    description = _read_json(file)
     version = description.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if type(version) is int and version > FORMAT_VERSION:
         raise ValueError(
             f"{file} has format version {version}, this sk_ulmfit reads {FORMAT_VERSION} and "
             "below. Upgrade sk_ulmfit."
         )
-    digest = description.pop("sha256", None)
-    if digest != _sha256(_canonical(description)):
+    if description.pop("sha256", None) != _sha256(_canonical(description)):
         raise ValueError(f"{file} is damaged: its checksum is not the one it was saved with.")
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{file} is damaged: {version!r:.80} is no format version.")
     if kind is not None and description.get("class") != kind:
         raise ValueError(f"{path} holds a {description.get('class')}, not a {kind}.")
-    files = description.get("weights_sha256")
-    if not isinstance(files, dict):
+    if not isinstance(description.get("weights_sha256"), dict):
         raise ValueError(f"{file} is damaged: it names no files of weights.")
-    arrays: dict[str, np.ndarray] = {}
-    for name, digest in files.items():
-        arrays.update(_read_weights(path, name, digest))
-    return description, arrays
+    return description
+
+
+def _read_json(file: Traversable) -> dict[str, Any]:
+    try:
+        description = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
+        _canonical(description)  # which cannot be done of what is nested still deeper
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ValueError(f"{file} does not describe a model of sk_ulmfit.")
+    return description
 
 
 def _read_weights(path: Traversable, name: str, digest: str) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     if not _WEIGHTS_NAME.fullmatch(name):
         raise ValueError(f"{path / DESCRIPTION_FILE} is damaged: {name!r} is no file of weights.")
     weights = path / name
     if not weights.is_file():
-        raise ValueError(f"{path} is incomplete: there is no {name}.")
-    content = weights.read_bytes()
+        raise FileNotFoundError(name)
+    try:
+        content = weights.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(name) from error
     if _sha256(content) != digest:
         raise ValueError(f"{weights} is damaged: its checksum is not the one it was saved with.")
     try:
         arrays: dict[str, np.ndarray] = load(content)
-    except SafetensorError as error:
-        raise ValueError(f"{weights} is damaged: {error}") from error
+    except Exception as error:  # of a type that numpy lacks it says KeyError
+        raise ValueError(f"{weights} is damaged: {error!r}") from error
     return arrays
 
 
@@ -208,23 +273,3 @@ def _canonical(description: dict[str, Any]) -> bytes:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    """Write beside the file's place, onto the disk, and rename."""
-    beside = file.with_name(f".{file.name}.new")
-    try:
-        with beside.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(beside, file)
-    except OSError:
-        beside.unlink(missing_ok=True)  # a full disk needs its room back
-        raise
-
-
-def _holds_model_or_nothing(path: Path) -> bool:
-    if (path / DESCRIPTION_FILE).is_file():
-        return True
-    return path.is_dir() and all(_OWN_NAME.fullmatch(file.name) for file in path.iterdir())

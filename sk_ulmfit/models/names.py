@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import local_path
 from .directory import blamed_on, read_model, write_model
 from .fastai import holds_fastai, read_fastai
 from .language_model import TrainedLanguageModel
@@ -90,7 +91,7 @@ def _load(pretrained: Any) -> TrainedLanguageModel:
 
 
 def _load_named(name: str | Path) -> TrainedLanguageModel:
-    path = Path(name).expanduser()
+    path = local_path(name)
     if path.is_file() or (path.is_dir() and holds_fastai(path)):
         return read_fastai(path)
     if not path.is_dir():

@@ -9,6 +9,7 @@ import pickletools
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import skops.io
 import torch
 
 import sk_ulmfit
+from sk_ulmfit import files
 from sk_ulmfit.models import directory
 from sk_ulmfit.models.directory import read_model, write_model
 from sk_ulmfit.persistence import TRUSTED_TYPES
@@ -278,8 +280,10 @@ def test_a_crash_at_any_step_leaves_the_earlier_model_or_the_new_one(
 def test_a_first_save_that_crashed_can_be_repeated(lm, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
 
-        def crash(*args):
-            raise Crash
+        def crash(source, target, replace=os.replace):
+            if target.name == "model.json":
+                raise Crash
+            replace(source, target)
 
         patch.setattr(directory.os, "replace", crash)
         with pytest.raises(Crash):
@@ -289,6 +293,171 @@ def test_a_first_save_that_crashed_can_be_repeated(lm, tmp_path, monkeypatch):
         sk_ulmfit.load(tmp_path / "model")
     lm.save(tmp_path / "model")
     assert fingerprint(sk_ulmfit.load(tmp_path / "model")) == fingerprint(lm)
+
+
+@pytest.mark.parametrize("n_replaced", [0, 1])
+@pytest.mark.parametrize("before", ["lm", "clf", None])
+@pytest.mark.parametrize("inner", ["lm", "clf"])
+@pytest.mark.parametrize("outer", ["lm", "clf"])
+def test_a_save_in_the_middle_of_another(
+    outer, inner, before, n_replaced, request, tmp_path, monkeypatch
+):
+    """Also where both write the same weights, or those that are there already."""
+    path, replace = tmp_path / "model", os.replace
+    if before:
+        request.getfixturevalue(before).save(path)
+    n_calls = 0
+
+    def replace_after_the_other_save(*args):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 1 + n_replaced:
+            request.getfixturevalue(inner).save(path)
+        replace(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory.os, "replace", replace_after_the_other_save)
+        request.getfixturevalue(outer).save(path)
+    assert fingerprint(sk_ulmfit.load(path)) == fingerprint(request.getfixturevalue(outer))
+    assert len(list(path.iterdir())) == 2
+
+
+def test_savers_and_readers_beside_one_another(lm, clf, tmp_path):
+    path = tmp_path / "model"
+    lm.save(path)
+    known, failures = {fingerprint(lm), fingerprint(clf)}, []
+
+    def repeat(step, n):
+        for _ in range(n):
+            try:
+                step()
+            except Exception as error:
+                failures.append(error)
+
+    def load():
+        assert fingerprint(sk_ulmfit.load(path)) in known
+
+    steps = [(lambda: lm.save(path), 20), (lambda: clf.save(path), 20), (load, 20), (load, 20)]
+    threads = [threading.Thread(target=repeat, args=step) for step in steps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    load()
+    clf.save(path)
+    assert len(list(path.iterdir())) == 2, "the last who saves alone leaves nothing"
+
+
+def test_a_model_that_is_replaced_while_it_is_read(lm, clf, tmp_path, monkeypatch):
+    path, read_weights = tmp_path / "model", directory._read_weights
+    lm.save(path)
+    others = iter([clf, lm, clf])
+
+    def read_after_a_save(*args):
+        if (other := next(others, None)) is not None:
+            other.save(path)
+        return read_weights(*args)
+
+    monkeypatch.setattr(directory, "_read_weights", read_after_a_save)
+    assert fingerprint(sk_ulmfit.load(path)) == fingerprint(clf)
+
+
+def test_without_locks_only_what_was_replaced_is_removed(lm, clf, tmp_path, monkeypatch):
+    """As on systems and network drives that have none."""
+    monkeypatch.setattr(files, "fcntl", None)
+    path = tmp_path / "model"
+    lm.save(path)
+    (path / "weights-0123456789abcdef.safetensors").write_text("that of another who saves")
+    clf.save(path)
+    assert fingerprint(sk_ulmfit.load(path)) == fingerprint(clf)
+    assert len(list(path.iterdir())) == 3
+
+
+def test_incomplete_models_are_named(lm, tmp_path):
+    lm.save(tmp_path / "model")
+    next((tmp_path / "model").glob("weights-*")).unlink()
+    with pytest.raises(ValueError, match=r"model is incomplete: there is no weights-"):
+        sk_ulmfit.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"\xff", b"[" * 5000, b'{"learner": "a booster"}', b'{"format": "other"}', None],
+    ids=["empty", "list", "binary", "deep", "booster", "other", "directory"],
+)
+def test_what_others_keep_in_a_model_json_is_not_overwritten(content, lm, tmp_path):
+    file = tmp_path / "model.json"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(FileExistsError, match="is not a saved model"):
+        lm.save(tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.is_dir() if content is None else file.read_bytes() == content
+
+
+OTHERS = [".bashrc.new", ".model.json.new", ".weights-0123456789abcdef.safetensors.new", "weights"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_directory_with_files_of_others_is_not_free(name, lm, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match="Choose a path that is free"):
+        lm.save(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_what_others_put_beside_a_model_stays(lm, clf, tmp_path):
+    lm.save(tmp_path / "model")
+    for name in OTHERS:
+        (tmp_path / "model" / name).write_text("mine")
+    (tmp_path / "model" / "weights-0123456789abcdef.safetensors").mkdir()
+    clf.save(tmp_path / "model")
+    assert fingerprint(sk_ulmfit.load(tmp_path / "model")) == fingerprint(clf)
+    for name in OTHERS:
+        assert (tmp_path / "model" / name).read_text() == "mine"
+
+
+def test_links_that_were_planted_are_not_written_through(lm, clf, tmp_path):
+    path, precious = tmp_path / "model", tmp_path / "precious"
+    clf.save(path)
+    names = {file.name for file in path.iterdir()} | set(OTHERS)
+    lm.save(path)
+    description = (path / "model.json").read_bytes()
+    for name in names:
+        precious.write_bytes(description)
+        (path / name).unlink(missing_ok=True)
+        (path / name).symlink_to(precious)
+        clf.save(path)
+        assert precious.read_bytes() == description
+        assert not (path / "model.json").is_symlink()
+        assert fingerprint(sk_ulmfit.load(path)) == fingerprint(clf)
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/model", "gs://bucket", "file:///model", "https://a.b/c"]
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_addresses_are_no_paths(address, kind, lm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for use in (
+        lm.save,
+        sk_ulmfit.load,
+        lambda path: language_model(pretrained=path).fit(TEXTS),
+    ):
+        with pytest.raises(ValueError, match="is an address, not a path on this machine"):
+            use(kind(address))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_home_directory_is_meant_by_a_tilde(lm, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    lm.save("~/model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert fingerprint(sk_ulmfit.load("~/model")) == fingerprint(lm)
+    tuned = language_model(pretrained="~/model", max_epochs=0).fit(TEXTS)
+    assert fingerprint(tuned) == fingerprint(lm)
 
 
 SAVE_FOREVER = """
