@@ -17,7 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Parts of the package by height, lowest first. A part imports from its own height or below.
 LAYERS = [
-    {"_version", "_compat", "files", "modules", "text", "datasets", "schedules"},
+    {"_version", "_compat", "files", "progress_bar", "modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
     {"documents", "calibration", "training"},
     {"_estimator", "_targets"},
@@ -31,11 +31,12 @@ ESTIMATORS = {"language_model", "classifier"}
 ABOVE_ESTIMATORS = LAYERS[-1]  # what is asked about fitted ones
 
 # What every part may import.
-COMMON = {"files", "_compat"}
+COMMON = {"files", "_compat", "progress_bar"}
 
 # What a part must not know of the world outside.
 FOREIGN = {
     "files": {"torch", "skorch", "sklearn"},
+    "progress_bar": {"torch", "skorch", "sklearn"},
     "models": {"skorch"},
     "modules": {"skorch", "sklearn"},
     "text": {"torch", "skorch"},

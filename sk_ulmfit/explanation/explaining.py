@@ -12,11 +12,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from ..classifier import ULMFiTClassifier
 from ..documents import EncodedDocuments
 from ..language_model import ULMFiTLanguageModel
+from ..progress_bar import Bar
 from ..text.tokenizers import Tokenizer
 from ..text.validation import check_texts
 from ..training.devices import resolve_device
@@ -124,7 +124,7 @@ def explain(
     X = texts if language_model is None else language_model.transform(texts)
     tokens = clf._tokens(X)
     outputs = _outputs(clf, target, EncodedDocuments(tokens, clf.trained_.language_model))
-    bar = tqdm(texts, desc="explanations", unit="doc", disable=not clf.verbose)
+    bar = Bar(texts, desc="explanations", unit="doc", disable=not clf.verbose)
     with torch.inference_mode(False):  # gradients are needed, whatever the caller is in
         readers = Reader.of_all_directions(clf.trained_, resolve_device(clf.device))
         return [

@@ -11,9 +11,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Union
 
-from tqdm.auto import tqdm
-
 from ..files import atomic_write
+from ..progress_bar import Bar
 from .base import Tokenizer
 from .corpus import NO_TEXTS, count_words, describe_corpus, read_corpus, write_corpus
 from .files import TextFiles
@@ -167,7 +166,7 @@ class TextsOnDisk:
         return TextsInMemory(list(CheckedTexts(first))).describe()
 
     def _bar(self, label: str) -> Any:
-        return tqdm(desc=label, unit="text", unit_scale=True, disable=not self.verbose)
+        return Bar(desc=label, unit="text", unit_scale=True, disable=not self.verbose)
 
     def _reread(self) -> Iterable[str]:
         """The texts, from their beginning."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
+
+from ..progress_bar import Bar
 
 # A terminal of 80 columns cuts a long line at its right: what is awaited comes first, the bar last.
 _FORMAT = "{desc}, {percentage:.0f}%, {elapsed}<{remaining}, {rate_fmt}{postfix} |{bar}|"
@@ -42,7 +43,7 @@ class ProgressBar(Callback):
             epochs = float(len(net.history) - 1)
             if batches := getattr(net, "first_batch_", 0):
                 epochs += batches / len(net.get_iterator(dataset_train, training=True))
-            self.bar_ = tqdm(
+            self.bar_ = Bar(
                 total=size * net.max_epochs,
                 initial=round(size * epochs),
                 desc=self.label,
@@ -55,7 +56,7 @@ class ProgressBar(Callback):
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
-        if not training:
+        if not training or self.bar_.disable:
             return
         inputs, targets = batch
         if self.unit == "tok":

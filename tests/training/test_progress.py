@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import re
+import sys
 
+import numpy as np
 import pytest
 from skorch.callbacks import Callback
 from tqdm import tqdm
 
+from sk_ulmfit import explain
 from sk_ulmfit.training.progress import ProgressBar
 from tests.helpers import banking, classifier, language_model
 
@@ -42,3 +47,71 @@ def test_80_columns_suffice_for_a_classifier(options):
     measured = "valid" if "early_stopping" in options else "loss"
     expected = r"backward classifier, 40%, 1:06:40<1:40:00, 100doc/s, epoch=10/10, "
     assert re.match(expected + measured + r"=\d\.\d{3}", LastLine.seen), LastLine.seen
+
+
+class Broken(io.StringIO):
+    """A stream that takes so much and then fails, in one of the ways of streams."""
+
+    encoding = "utf-8"
+
+    def __init__(self, error, room):
+        super().__init__()
+        self.error, self.room = error, room
+
+    def _take(self, n):
+        self.room -= n
+        if self.room < 0:
+            raise self.error
+
+    def write(self, text):
+        self._take(len(text))
+        return len(text)
+
+    def flush(self):
+        self._take(0)
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+STREAMS = {
+    "none": lambda: None,
+    "closed": closed,
+    "full at once": lambda: Broken(OSError(errno.ENOSPC, "full"), 0),
+    "full later": lambda: Broken(OSError(errno.ENOSPC, "full"), 100),
+    "pipe nobody reads": lambda: Broken(BrokenPipeError(errno.EPIPE, "pipe"), 300),
+    "closed later": lambda: Broken(ValueError("I/O operation on closed file"), 200),
+    "detached": lambda: Broken(AttributeError("'NoneType' object has no attribute 'write'"), 0),
+    "not UTF-8": lambda: io.TextIOWrapper(io.BytesIO(), encoding="ascii", line_buffering=True),
+}
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    """Perplexity and probabilities without a bar."""
+    lm = language_model(max_epochs=1).fit(TEXTS)
+    clf = classifier(max_epochs=1).fit(lm.transform(TEXTS), LABELS)
+    return lm.perplexity(TEXTS), clf.predict_proba(TEXTS)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_stream_that_fails_ends_the_bar_and_nothing_else(stream, quiet, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", STREAMS[stream]())
+    lm = language_model(max_epochs=1, verbose=1).fit(TEXTS)
+    clf = classifier(max_epochs=1, verbose=1).fit(lm.transform(TEXTS), LABELS)
+    assert lm.perplexity(TEXTS) == quiet[0]
+    np.testing.assert_array_equal(clf.predict_proba(TEXTS), quiet[1])
+    language_model(max_epochs=0, verbose=1).fit(iter(TEXTS))
+    explain(clf, TEXTS[:1])
+
+
+def test_a_stream_that_works_shows_the_bar(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    lm = language_model(max_epochs=1, verbose=1).fit(iter(TEXTS))
+    classifier(max_epochs=1, verbose=1).fit(lm.transform(TEXTS), LABELS)
+    for label in ("Counting words", "Tokenising", "forward LM", "forward classifier"):
+        assert label in stream.getvalue()
