@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._forks import watch_forks
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ _HOMES = {
     "load": "persistence",
     "lr_find": "range_test",
 }
+
+
+watch_forks()
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Parts of the package by height, lowest first. A part imports from its own height or below.
 LAYERS = [
-    {"_version", "_compat", "files", "progress_bar", "modules", "text", "datasets", "schedules"},
+    {"_version", "_compat", "_forks", "files", "progress_bar"},
+    {"modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
     {"documents", "calibration", "training"},
     {"_estimator", "_targets"},
@@ -41,6 +42,7 @@ FOREIGN = {
     "modules": {"skorch", "sklearn"},
     "text": {"torch", "skorch"},
     "schedules": {"torch", "skorch", "sklearn"},
+    "_forks": {"torch", "skorch", "sklearn"},
     "datasets": {"torch", "skorch"},
     "plotting": {"torch", "skorch"},
 }

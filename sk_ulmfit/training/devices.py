@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Any
 
 import torch
 
 from .distributed import own_gpu
-
-# The process in which torch may have started threads.
-_process = os.getpid()
-
 
 def resolve_device(device: str | torch.device) -> torch.device:
     """Turn the parameter `device` into a torch device.
@@ -29,7 +24,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
     ValueError
         If torch does not know the name, or the machine lacks the device.
     """
-    _leave_threads_behind()
     if str(device) == "auto":
         device = "cuda" if _gpu_is_usable() else "cpu"
     try:
@@ -60,17 +54,6 @@ def _gpu_is_usable() -> bool:
     except RuntimeError as error:
         return "forked" not in str(error)
     return True
-
-
-def _leave_threads_behind() -> None:
-    """Compute with one thread in a process that was forked.
-
-    OpenMP's threads do not follow into it: with more than one, torch would wait for them forever.
-    """
-    global _process
-    if os.getpid() != _process:
-        torch.set_num_threads(1)
-        _process = os.getpid()
 
 
 def mixed_precision(device: torch.device, amp: bool) -> contextlib.AbstractContextManager[Any]:
