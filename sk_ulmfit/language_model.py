@@ -355,7 +355,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         """
         source = TextsInMemory(check_texts(X))
         going_on = hasattr(self, "trained_")
-        seeds = list(islice(self._seeds(going_on), 3))
+        seeds = own_share().agreed(list(islice(self._seeds(going_on), 3)))
         start = self.trained_ if going_on else self._starting_point(source, seeds[0], False, 1)
         overrides = {"max_epochs": 1, "schedule": "constant", "patience": None, "checkpoints": None}
         documents = source.encode(start.tokenizer)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import warnings
 from typing import Any
 
 import torch
 
 from .distributed import own_gpu
+
 
 def resolve_device(device: str | torch.device) -> torch.device:
     """Turn the parameter `device` into a torch device.
@@ -17,7 +20,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     device : str or torch.device
         ``"auto"`` takes the GPU if there is one that this process can use: one that was forked
         from a process that has used it cannot. Of several GPUs, each of the processes that
-        torchrun started has its own.
+        torchrun started has its own. Apple's ``"mps"`` is taken only if it is named: nothing is
+        tested there.
 
     Raises
     ------
@@ -54,6 +58,36 @@ def _gpu_is_usable() -> bool:
     except RuntimeError as error:
         return "forked" not in str(error)
     return True
+
+
+_busy_cores_were_told = False
+
+
+def warn_of_busy_cores(device: torch.device) -> None:
+    """Say once what makes a training crawl: threads of OpenMP that wait for one without a core.
+
+    Warns
+    -----
+    RuntimeWarning
+        If torch computes with several threads on a CPU that has had a core's work too much to do
+        for the last minute.
+    """
+    global _busy_cores_were_told
+    n_threads, n_cores = torch.get_num_threads(), os.cpu_count() or 1
+    patient = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
+    if device.type != "cpu" or n_threads == 1 or patient or _busy_cores_were_told:
+        return
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > n_cores + 1:
+        _busy_cores_were_told = True
+        warnings.warn(
+            f"torch computes with {n_threads} threads, and other work keeps the cores busy (a load "
+            f"of {load:.1f} on {n_cores} cores): threads that wait for one another can make a "
+            "training a hundred times slower. torch.set_num_threads(1) helps, or "
+            "OMP_WAIT_POLICY=PASSIVE in the environment before Python starts.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def mixed_precision(device: torch.device, amp: bool) -> contextlib.AbstractContextManager[Any]:

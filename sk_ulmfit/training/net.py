@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from ..callbacks import DiscriminativeLR, ScheduledLR
 from ..models.language_model import Weights, to_arrays
 from ..modules import LanguageModel, TextClassifier
-from .devices import mixed_precision, seeded_generator
+from .devices import mixed_precision, seeded_generator, warn_of_busy_cores
 from .distributed import own_share
 from .progress import ProgressBar
 
@@ -165,6 +165,7 @@ def each_direction(
 
     Directions that an interrupt did not let begin are left out: they would spoil the average.
     """
+    warn_of_busy_cores(options.device)
     weights: dict[str, Weights] = {}
     history: list[dict[str, Any]] = []
     interrupt: TrainingInterrupted | None = None

@@ -29,15 +29,19 @@ from pathlib import Path
 from sk_ulmfit import ULMFiTLanguageModel
 directory = Path(sys.argv[1])
 lm = ULMFiTLanguageModel(**{"device": "cpu", **eval(sys.argv[2])})
-lm.fit(directory / "texts.txt")
+if {fit}:
+    lm.fit(directory / "texts.txt")
+else:
+    texts = (directory / "texts.txt").read_text(encoding="utf-8").split("\\n\\n")
+    lm.partial_fit(texts[:100]).partial_fit(texts[100:])
 lm.save(directory / ("model-" + os.environ["RANK"]))
 """
 
 
-def torchrun(tmp_path, params, n_processes=2):
+def torchrun(tmp_path, params, n_processes=2, fit=True):
     (tmp_path / "texts.txt").write_text("\n\n".join(TEXTS), encoding="utf-8")
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
+    program.write_text(PROGRAM.replace("{fit}", str(fit)))
     return subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
@@ -82,6 +86,14 @@ def test_two_processes_learn_what_one_does(params, tmp_path):
     assert resumed.fit(tmp_path / "texts.txt").trained_.fingerprint == (
         together[0].trained_.fingerprint
     )
+
+
+def test_processes_agree_on_what_is_drawn_also_in_partial_fit_without_random_state(tmp_path):
+    done = torchrun(tmp_path, {**PARAMS, "random_state": None}, fit=False)
+    assert done.returncode == 0, done.stderr
+    together = [load(tmp_path / f"model-{rank}") for rank in (0, 1)]
+    assert together[0].trained_.fingerprint == together[1].trained_.fingerprint
+    assert together[0].history_ == together[1].history_
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
