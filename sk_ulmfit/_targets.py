@@ -1,11 +1,15 @@
-"""Labels as they come from users, as numbers for the network."""
+"""Labels as they come from users, as numbers for the network; and which texts are set aside."""
 
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -14,6 +18,17 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from .text.validation import is_missing
+
+_SEVERAL_LABELS = (
+    "Make an indicator matrix of several labels a text: "
+    "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
+)
+
+# Beyond it squares of gradients would leave float32.
+_LARGEST_WEIGHT = 1e12
+
+# What can be a class, by numpy's letter for the kind of an array, and what compares with what.
+_COMPARABLE = {**dict.fromkeys("biuf", "number"), "U": "str", "M": "date"}
 
 
 @dataclass(frozen=True)
@@ -37,14 +52,31 @@ class Targets:
     multilabel: bool
 
 
+class Labels(NamedTuple):
+    """Labels as users gave them, in one dtype.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_labelled,) or (n, n_outputs)
+        Of the rows that have a label. Of several columns every row has.
+    labelled : ndarray of shape (n,), bool
+    n_minus_one : int
+        How many rows have none because they are -1.
+    """
+
+    values: np.ndarray
+    labelled: np.ndarray
+    n_minus_one: int
+
+
 def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Targets:
     """Check and encode labels.
 
     Parameters
     ----------
     y : array-like of shape (n_rows,) or (n_rows, n_outputs)
-        Labels; -1 (numbers) or None (objects) where there is none. Two dimensions: an indicator
-        matrix.
+        Labels; -1 (numbers) or what is missing (None, NaN, NA, masked) where there is none. Two
+        dimensions: an indicator matrix.
     n_rows : int
         Number of texts.
     classes : ndarray, default=None
@@ -54,6 +86,11 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
     ------
     ValueError
         If labels are missing, inconsistent with the texts, or of a kind that cannot be classes.
+
+    Warns
+    -----
+    UserWarning
+        If -1 may have been meant as a class.
     """
     if y is None:
         raise ValueError(
@@ -62,80 +99,159 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
         )
     if n_rows == 0:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    y = _as_array(y)
-    if y.ndim == 0 or len(y) != n_rows:
-        found = "a single value" if y.ndim == 0 else f"{len(y)} labels"
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: {n_rows} texts, {found}."
-        )
-    if y.ndim == 2 and y.shape[1] > 1:
-        return _indicator_targets(y, classes)
-    y = column_or_1d(y, warn=True)
-    if classes is not None and classes.dtype.kind in "if" and -1 in classes:
-        raise ValueError("-1 cannot be one of the classes: y == -1 means 'not labelled'.")
-    labelled = _labelled(y)
+    labels = read_labels(y, n_rows)
+    known, labelled = labels.values, labels.labelled
+    if known.ndim == 2:
+        return _indicator_targets(known, classes)
     if not labelled.any():
-        raise ValueError("No text has a label: every y is -1 or None.")
-    known = y[labelled]
-    if known.dtype == object:
-        known = _of_one_kind(known)
-    check_classification_targets(known)
+        raise ValueError("No text has a label: every y is -1 or missing.")
     if classes is None:
-        classes = np.unique(known)
-        if len(classes) == 1 and not labelled.all():
-            raise ValueError(
-                f"Only one class ({classes.tolist()[0]!r}) is left among the texts with a label: "
-                "y == -1 means 'not labelled'. If -1 is one of your classes, name it otherwise."
-            )
-    codes = np.searchsorted(classes, known).clip(max=len(classes) - 1)
-    unknown = classes[codes] != known
+        classes, codes = np.unique(known, return_inverse=True)
+        _check_minus_one(labels, classes)
+        return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
+    if _COMPARABLE[known.dtype.kind] == _COMPARABLE[classes.dtype.kind]:
+        codes = np.searchsorted(classes, known).clip(max=len(classes) - 1)
+        unknown = classes[codes] != known
+    else:
+        unknown = np.ones(len(known), bool)
     if unknown.any():
         raise ValueError(
             f"y has the label {known[unknown].tolist()[0]!r}, which is not among the classes "
-            f"{classes.tolist()}."
+            f"{_shortened(classes)}."
         )
     return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
 
 
-def _as_array(y: Any) -> np.ndarray:
-    if hasattr(y, "toarray"):
+def read_classes(classes: Any) -> np.ndarray:
+    """Sort the classes that a user lists.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is missing or -1, or they cannot be classes.
+    """
+    listed = list(classes) if isinstance(classes, Set) else classes
+    values, labelled, n_minus_one = read_labels(listed, name="classes")
+    if n_minus_one:
+        raise ValueError("-1 cannot be one of the classes: y == -1 means 'not labelled'.")
+    if values.ndim != 1 or not len(values) or not labelled.all():
+        raise ValueError(f"classes must be a list of labels, of which none is missing: {classes!r}")
+    return np.unique(values)
+
+
+def read_labels(y: Any, n_rows: int | None = None, name: str = "y") -> Labels:
+    """Find out which rows have a label, and give the labels a common dtype.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_outputs)
+    n_rows : int, default=None
+        How many there have to be.
+    name : str, default="y"
+        What error messages call them.
+    """
+    array = _as_array(y, name)
+    if array.ndim == 0 or n_rows not in (None, len(array)):
+        found = "a single value" if array.ndim == 0 else f"{len(array)} labels"
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {n_rows} texts, {found}."
+        )
+    if array.ndim == 2 and array.shape[1] > 1:
+        return Labels(array, np.ones(len(array), bool), 0)
+    array = column_or_1d(array, warn=True)
+    kind = array.dtype.kind
+    minus_one = missing = np.zeros(len(array), bool)
+    if kind == "O":
+        minus_one = np.array([isinstance(label, Real) and label == -1 for label in array], bool)
+        missing = np.array([is_missing(label) for label in array], bool)
+    elif kind in "if":
+        minus_one, missing = array == -1, np.isnan(array)
+    elif kind in "mM":
+        missing = np.isnat(array)
+    labelled = ~(minus_one | missing)
+    return Labels(_of_one_kind(array[labelled], name), labelled, int(minus_one.sum()))
+
+
+def _as_array(y: Any, name: str) -> np.ndarray:
+    """Turn any container into an array in which labels are what they were, and missing ones too."""
+    if hasattr(type(y), "toarray"):
         return np.asarray(y.toarray())
+    if hasattr(type(y), "columns") and y.shape[1] == 1:
+        y = y[y.columns[0]]
+    if isinstance(y, np.ma.MaskedArray):
+        array = np.array(y.data, dtype=None if y.dtype.kind in "mM" else object)
+        array[np.ma.getmaskarray(y)] = "NaT" if y.dtype.kind in "mM" else None
+        return array
     try:
         array = np.asarray(y)
     except ValueError as error:
-        raise ValueError(
-            "y has rows of different lengths. Make an indicator matrix of several labels a text: "
-            "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
-        ) from error
-    if array.dtype.kind == "U" and array.ndim == 1 and not isinstance(y, np.ndarray):
-        # As soon as one label is a str numpy makes all of them so: NaN would become a class.
-        return np.array([*y], dtype=object)
+        raise ValueError(f"{name} has rows of different lengths. {_SEVERAL_LABELS}") from error
+    if array.dtype.kind == "T":  # numpy's strings of any length
+        return array.astype(object)
+    if array.ndim == 1 and array.dtype.kind in "fUO" and not isinstance(y, np.ndarray):
+        # Where one label is missing numpy makes floats of whole numbers, where one is a str it
+        # makes all of them so: as objects they stay what they are.
+        items = y.tolist() if hasattr(type(y), "tolist") else [*y]
+        array = np.fromiter(items, dtype=object, count=len(items))
     return array
 
 
-def _labelled(y: np.ndarray) -> np.ndarray:
-    if y.dtype == object:
-        return np.array([not (is_missing(value) or _is_minus_one(value)) for value in y], bool)
-    if y.dtype.kind == "f" and np.isnan(y).any():
-        raise ValueError("Input y contains NaN. Mark texts without a label by -1 or None.")
-    return y != -1 if y.dtype.kind in "if" else np.ones(len(y), bool)
-
-
-def _of_one_kind(labels: np.ndarray) -> np.ndarray:
-    """Give labels that came as objects the dtype that they have in common."""
-    # (numpy would cut members of an enumeration of str to their first letters)
-    plain = [str.__str__(label) if isinstance(label, str) else label for label in labels.tolist()]
-    converted = np.asarray(plain)
-    if converted.dtype.kind == "U" and not all(isinstance(label, str) for label in labels):
-        kinds = sorted({type(label).__name__ for label in labels})
+def _of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
+    """Give labels the dtype that they have in common, or refuse them."""
+    if not len(labels):
+        return labels
+    plain = labels.tolist()
+    types = sorted({type(label).__name__ for label in plain})
+    if labels.dtype == object:
+        # (numpy would cut members of an enumeration of str to their first letters)
+        plain = [str.__str__(label) if isinstance(label, str) else label for label in plain]
+        with suppress(ValueError):  # of collections of different lengths
+            labels = np.asarray(plain)
+    if labels.ndim != 1 or labels.dtype.kind not in _COMPARABLE:
+        collections = {"tuple", "list", "set", "frozenset", "ndarray"}.intersection(types)
+        hint = _SEVERAL_LABELS if collections else "Make a str of each."
         raise ValueError(
-            f"y mixes labels of the types {' and '.join(kinds)}: convert them to one of these."
+            f"{name} has labels of the type {types[0]}, which cannot be classes. {hint}"
         )
-    return converted
+    if labels.dtype.kind == "U" and not all(isinstance(label, str) for label in plain):
+        raise ValueError(
+            f"{name} mixes labels of the types {' and '.join(types)}: convert them to one of these."
+        )
+    if labels.dtype == np.longdouble:
+        labels = labels.astype(np.float64)
+    # numpy drops "\0" at the end of a str, and makes floats of whole numbers beyond 64 bits.
+    if labels.dtype.kind in "fU" and labels.tolist() != plain:
+        raise ValueError(
+            f"{name} has labels that an array of {labels.dtype.name} cannot hold as they are: it "
+            "would take them for other ones. Name the classes otherwise."
+        )
+    if labels.dtype.kind == "f":
+        check_classification_targets(labels)  # whole numbers only
+    return labels
 
 
-def _is_minus_one(value: Any) -> bool:
-    return isinstance(value, Real) and value == -1
+def _check_minus_one(labels: Labels, classes: np.ndarray) -> None:
+    """Say, before it is learned from, that -1 is not taken for a class."""
+    if not labels.n_minus_one or _COMPARABLE[classes.dtype.kind] != "number":
+        return
+    if len(classes) == 1:
+        raise ValueError(
+            f"Only one class ({classes.tolist()[0]!r}) is left among the texts with a label: "
+            "y == -1 means 'not labelled'. If -1 is one of your classes, name it otherwise."
+        )
+    warnings.warn(
+        f"{labels.n_minus_one} of {len(labels.labelled)} texts have y == -1, which means 'not "
+        "labelled': no class is learned from them. If -1 is one of your classes, name it "
+        "otherwise; if not, None in its place says so without this warning.",
+        UserWarning,
+        stacklevel=5,  # where fit was called
+    )
+
+
+def _shortened(classes: np.ndarray, n_shown: int = 20) -> str:
+    """The classes for a message, however many there are."""
+    more = f" and {len(classes) - n_shown} more" if len(classes) > n_shown else ""
+    return f"{classes[:n_shown].tolist()}{more}"
 
 
 def _indicator_targets(y: np.ndarray, classes: np.ndarray | None) -> Targets:
@@ -157,21 +273,28 @@ def _indicator_targets(y: np.ndarray, classes: np.ndarray | None) -> Targets:
     if classes is not None and not np.array_equal(classes, outputs):
         raise ValueError(
             "The classes of a multilabel problem are the numbers of y's columns, got "
-            f"{classes.tolist()}: leave classes out."
+            f"{_shortened(classes)}: leave classes out."
         )
     return Targets(np.ones(len(y), bool), y.astype(np.float32), outputs, multilabel=True)
 
 
 def document_weights(
-    targets: Targets, class_weight: Any, sample_weight: np.ndarray | None
+    targets: Targets,
+    class_weight: Any,
+    sample_weight: np.ndarray | None,
+    *,
+    relative: bool = True,
 ) -> np.ndarray:
-    """Weight of every labelled document in the loss, of mean 1 where any is above 0.
+    """Weight of every labelled document in the loss.
 
     Parameters
     ----------
     targets : Targets
     class_weight : dict, "balanced" or None
     sample_weight : ndarray of shape (n_labelled,) or None
+    relative : bool, default=True
+        Whether only ratios of weights count: the mean of those above 0 is 1 then. Not so where
+        the documents are some of many, of which other calls have the others.
     """
     n = len(targets.codes)
     weights = np.ones(n) if sample_weight is None else sample_weight.astype(np.float64)
@@ -181,16 +304,30 @@ def document_weights(
                 "class_weight is for one label a text. Weigh the texts of a multilabel problem "
                 "with sample_weight."
             )
+        if class_weight == "balanced" and not relative:
+            raise ValueError(
+                'class_weight="balanced" cannot be told from the texts of one partial_fit: set '
+                "class_weight to a dict, for example of sklearn.utils.class_weight."
+                'compute_class_weight("balanced", classes=classes, y=y) of all labels.'
+            )
         # A weight of zero means the same as leaving the text out: it does not count here either.
         counted = targets.codes[weights > 0]
-        weights = (
-            _scaled(weights)
-            * _weights_of_classes(targets.classes, counted, class_weight)[targets.codes]
-        )
-    weights = _scaled(weights)
+        of_classes = _weights_of_classes(targets.classes, counted, class_weight)
+        if relative and class_weight != "balanced":
+            of_classes = _scaled(of_classes)
+        with np.errstate(over="ignore"):
+            weights = (_scaled(weights) if relative else weights) * of_classes[targets.codes]
     if not weights.any():
         raise ValueError("The weights of all texts are zero: there is nothing to learn from.")
-    return weights * (np.count_nonzero(weights) / weights.sum())
+    if relative:
+        weights = _scaled(weights)
+        return weights * (np.count_nonzero(weights) / weights.sum())
+    if weights.max() > _LARGEST_WEIGHT:
+        raise ValueError(
+            f"Weights in partial_fit count as they are, and {weights.max():.3g} is too large: "
+            "divide class_weight or sample_weight by a constant."
+        )
+    return weights
 
 
 def _scaled(weights: np.ndarray) -> np.ndarray:
@@ -202,36 +339,45 @@ def _scaled(weights: np.ndarray) -> np.ndarray:
 def _weights_of_classes(classes: np.ndarray, codes: np.ndarray, class_weight: Any) -> np.ndarray:
     if class_weight == "balanced":
         weights = np.ones(len(classes))
-        # Weights of classes that a batch of partial_fit lacks do not matter.
+        # Weights of classes that a fit which goes on lacks do not matter.
         if len(present := np.unique(codes)):
             weights[present] = compute_class_weight("balanced", classes=present, y=codes)
         return weights
-    known = classes.tolist()
+    known = dict.fromkeys(classes.tolist())
     unknown = [label for label in class_weight if label not in known]
     # Some more are no matter, as in scikit-learn: a fold may lack a class. But a misspelt one
     # leaves another without a weight.
-    if unknown and not class_weight.keys() >= set(known):
-        raise ValueError(f"class_weight has the class {unknown[0]!r}, which is not in {known}.")
+    if unknown and not class_weight.keys() >= known.keys():
+        raise ValueError(
+            f"class_weight has the class {unknown[0]!r}, which is not in {_shortened(classes)}."
+        )
     for label, weight in class_weight.items():
-        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+        if not _is_weight(weight):
             raise ValueError(
-                "class_weight must hold finite numbers that are not negative, got "
-                f"{weight!r} for {label!r}."
+                "class_weight must hold finite numbers that are not negative: that of "
+                f"{label!r} is none."
             )
-    weights = np.array([class_weight.get(label, 1.0) for label in known], dtype=np.float64)
-    return _scaled(weights)
+    return np.array([float(class_weight.get(label, 1.0)) for label in known])
+
+
+def _is_weight(value: Any) -> bool:
+    try:
+        return isinstance(value, (Real, Decimal)) and 0 <= float(value) < np.inf
+    except (ValueError, OverflowError):  # of 10**400
+        return False
 
 
 def split_rows(
-    targets: Targets, rows: np.ndarray, fraction: float, seed: int
+    targets: Targets | None, rows: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split `rows` for validation, keeping the classes' shares where that can be done.
+    """Split `rows` into those to train on and those that are set aside.
 
-    Of every class at least one row stays, so that it is learned: of a class with one member, that.
+    With `targets` classes keep their shares where that can be done. Of every class at least one
+    row stays, so that it is learned: of a class with one member, that.
     """
     n_held_out = min(math.ceil(fraction * len(rows)), len(rows) - 1)
     options = {"test_size": n_held_out, "random_state": seed}
-    if targets.multilabel:
+    if targets is None or targets.multilabel:
         return train_test_split(rows, **options)
     codes = targets.codes[rows]
     counts = np.bincount(codes)

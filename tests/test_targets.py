@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
+import time
+from datetime import date
+from decimal import Decimal
+from enum import Enum, IntEnum
+from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
-from sk_ulmfit._targets import encode_targets, split_rows
+from sk_ulmfit._targets import document_weights, encode_targets, read_classes, split_rows
 from tests.helpers import banking, classifier, language_model
 
 
@@ -24,36 +30,234 @@ def labels_of(y, **options) -> tuple[list, list]:
     return targets.labelled.tolist(), targets.classes.tolist()
 
 
-@pytest.mark.parametrize("missing", [float("nan"), None, pd.NA, -1])
-@pytest.mark.parametrize("container", [list, tuple, pd.Series])
-def test_what_is_missing_among_strings_is_no_class(container, missing):
-    y = container(["spam", missing, "ham", "ham"])
-    assert labels_of(y) == ([True, False, True, True], ["ham", "spam"])
+class Kind(str, Enum):  # noqa: UP042 - as most have it; a StrEnum prints otherwise
+    SPAM = "spam"
+    STAMP = "stamp"
+
+
+class Level(IntEnum):
+    LOW = 3
+    HIGH = 7
+
+
+DAY, LATER = np.datetime64("2024-02-29"), np.datetime64("2025-01-01")
+
+# Two labels of every kind, and what is missing among them in an array of their dtype.
+LABELS = {
+    "str": (["spam", "ham"], None),
+    "long str": (["spam" * 50, "ham"], None),
+    "int": ([3, 7], None),
+    "large int": ([2**53 + 1, 2**53], None),
+    "bool": ([True, False], None),
+    "whole floats": ([2.0, 5.0], np.nan),
+    "date": ([DAY, LATER], np.datetime64("NaT")),
+    "enumeration": ([Kind.SPAM, Kind.STAMP], None),
+    "numbered enumeration": ([Level.LOW, Level.HIGH], None),
+}
+
+
+def masked(y: list) -> np.ma.MaskedArray:
+    filler = next(label for label in y if not pd.isna(label))
+    data = CONTAINERS["numpy"]([filler if pd.isna(label) else label for label in y])
+    return np.ma.masked_array(data, mask=[pd.isna(label) for label in y])
+
+
+def in_polars(y: list) -> pl.Series:
+    plain = [label.tolist() if isinstance(label, np.datetime64) else label for label in y]
+    return pl.Series([getattr(label, "value", label) for label in plain], nan_to_null=True)
+
+
+CONTAINERS = {
+    "list": list,
+    "tuple": tuple,
+    "numpy": lambda y: np.array([getattr(label, "value", label) for label in y]),
+    "objects": lambda y: np.array(y, dtype=object),
+    "a column": lambda y: np.array(y, dtype=object)[:, None],
+    "masked": masked,
+    "pandas": pd.Series,
+    "pandas, NA": lambda y: pd.Series(y, dtype=object).convert_dtypes(),
+    "pandas, categories": lambda y: pd.Series(y, dtype="category"),
+    "pandas, a column": lambda y: pd.DataFrame({"y": y}).convert_dtypes(),
+    "polars": in_polars,
+}
+
+
+def cases():
+    for kind, container in product(LABELS, CONTAINERS):
+        yield kind, container, [0, 1, 1]
+        # numpy makes objects of what has gaps, pandas other numbers of large ones
+        if container != "numpy" and not ("pandas" in container and kind == "large int"):
+            yield kind, container, [0, None, 1, 1]
+            yield kind, container, [None, None, 1, 0]
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+@pytest.mark.parametrize("kind, container, rows", cases())
+def test_labels_stay_what_they_are_in_any_container(kind, container, rows):
+    labels, missing = LABELS[kind]
+    y = [missing if row is None else labels[row] for row in rows]
+    targets = encode_targets(CONTAINERS[container](y), len(y))
+    assert targets.labelled.tolist() == [row is not None for row in rows]
+    known = [getattr(labels[row], "value", labels[row]) for row in rows if row is not None]
+    found = targets.classes[targets.codes]
+    if kind == "date":
+        assert (found == np.array(known)).all() and found.dtype.kind == "M"
+        return
+    assert found.tolist() == known
+    # pandas makes floats of whole numbers where some are missing, and of these whole numbers again
+    if "pandas" not in container or isinstance(known[0], (str, bool)):
+        assert [*map(type, found.tolist())] == [*map(type, known)]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT, np.float32("nan")])
+@pytest.mark.parametrize("labels", [["spam", "ham"], [3, 7], [False, True], [2.0, 5.0]])
+def test_all_that_is_missing_is_no_class(labels, missing):
+    y = [labels[0], missing, labels[1], labels[1]]
+    expected = [True, False, True, True], sorted(labels)
+    for container in (list, tuple, lambda y: pd.Series(y, dtype=object), CONTAINERS["objects"]):
+        assert labels_of(container(y)) == expected
+
+
+@pytest.mark.parametrize("y", [["spam", -1, "ham"], [None, "spam", "ham", -1.0, np.int8(-1)]])
+def test_minus_one_among_strings_is_no_class(y):
+    labelled, classes = labels_of(y)
+    assert classes == ["ham", "spam"] and sum(labelled) == 2
+
+
+@pytest.mark.parametrize("na_object", [{}, {"na_object": None}, {"na_object": np.nan}])
+def test_numpys_strings_of_any_length(na_object):
+    if not hasattr(np.dtypes, "StringDType"):
+        pytest.skip("numpy before 2.0")
+    y = ["spam", "ham", *na_object.values()]
+    y = np.array(y, dtype=np.dtypes.StringDType(**na_object))
+    assert labels_of(y) == ([True, True, False][: len(y)], ["ham", "spam"])
+
+
+def test_longdouble_becomes_what_can_be_saved():
+    y = np.array([0, 1, -1, np.nan], dtype=np.longdouble)
+    with pytest.warns(UserWarning, match="1 of 4 texts have y == -1"):
+        targets = encode_targets(y, 4)
+    assert targets.classes.dtype == np.float64 and targets.labelled.tolist() == [1, 1, 0, 0]
+
+
+REFUSED = {
+    "timedelta": np.array([1, 2], "m8[s]"),
+    "timedelta of pandas": pd.Series([1, 2], dtype="m8[ns]"),
+    "bytes": np.array([b"spam", b"ham"]),
+    "structured": np.array([(1,), (2,)], dtype=[("label", int)]),
+    "tuples": np.fromiter([("a", "b"), ("c", "d")], object),
+    "tuples of pandas": pd.Series([("a", "b"), ("c", "d")]),
+    "lists": np.fromiter([["a"], ["b", "c"]], object),
+    "sets": [{"a"}, {"b", "c"}],
+    "Fraction": [Fraction(1, 2), Fraction(1, 3)],
+    "Decimal": [Decimal("0.1"), Decimal("0.2")],
+    "date of Python": [date(2024, 2, 29), date(2025, 1, 1)],
+    "time zones": pd.Series(["2024-02-29", "2025-01-01"], dtype="datetime64[ns, UTC]"),
+    "objects": [object(), object()],
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_classes_is_refused_in_words(kind):
+    with pytest.raises(ValueError, match="which cannot be classes"):
+        encode_targets(REFUSED[kind], 2)
+    if kind in ("sets", "lists", "tuples", "tuples of pandas"):
+        with pytest.raises(ValueError, match="MultiLabelBinarizer"):
+            encode_targets(REFUSED[kind], 2)
+
+
+@pytest.mark.parametrize(
+    "y", [["a\0", "a"], ["a\0", "b"], [2**64 + 1, 0.5], [-1, 2**63 + 1, 0], [2**53 + 1, 2.0]]
+)
+@pytest.mark.filterwarnings("error")
+def test_labels_that_numpy_would_mistake_for_others_are_refused(y):
+    with pytest.raises(ValueError, match=r"cannot hold as they are|cannot be classes"):
+        encode_targets(y, len(y))
+
+
+@pytest.mark.parametrize("y", [[0.5, 1.0], [0.1, None], np.array([0.1, 0.2])])
+def test_numbers_that_are_not_whole_are_no_classes(y):
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        encode_targets(y, 2)
+
+
+OTHERS = {
+    "str": ["a", "b"],
+    "number": [0, 1],
+    "date": np.array([DAY, LATER]),
+    "bool": [False, True],
+}
+
+
+@pytest.mark.parametrize("of_classes", OTHERS)
+@pytest.mark.parametrize("of_y", OTHERS)
+def test_labels_of_another_kind_than_the_classes(of_y, of_classes):
+    classes, y = read_classes(OTHERS[of_classes]), OTHERS[of_y]
+    if {of_y, of_classes} <= {"number", "bool"} or of_y == of_classes:
+        assert encode_targets(y, 2, classes).codes.tolist() == [0, 1]
+    else:
+        with pytest.raises(ValueError, match="is not among the classes"):
+            encode_targets(y, 2, classes)
+
+
+def keys(classes):
+    return dict.fromkeys(classes).keys()
+
+
+@pytest.mark.parametrize(
+    "container", [list, tuple, set, frozenset, keys, np.array, pd.Series, pd.Index, pl.Series]
+)
+def test_classes_in_any_container(container):
+    assert read_classes(container(["b", "a", "a"])).tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "classes, message",
+    [
+        ([], "list of labels"),
+        ("ab", "single value"),
+        (["a", None], "none is missing"),
+        ({"a", 1}, "classes mixes labels of the types int and str"),
+        ([-1, 0, 1], "-1 cannot be one of the classes"),
+        (pd.Series([-1.0, 0.0]), "-1 cannot be one of the classes"),
+    ],
+)
+def test_classes_that_cannot_be(classes, message):
+    with pytest.raises(ValueError, match=message):
+        read_classes(classes)
+
+
+@pytest.mark.parametrize("y", [[-1, 0, 1], [-2, -1, 0, 1], np.array([-1.0, 0.0, 1.0])])
+def test_minus_one_that_may_have_been_a_class_is_told_of(y):
+    with pytest.warns(UserWarning, match="1 of . texts have y == -1"):
+        encode_targets(y, len(y))
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warning_where_minus_one_cannot_be_a_class():
+    encode_targets([None, 0, 1], 3)
+    encode_targets([-1, "a", "b"], 3)
+    encode_targets([-1, 0, 1], 3, np.array([0, 1]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_thousands_of_classes_take_no_time():
+    y = [f"class {i}" for i in range(20_000)] * 2
+    start = time.perf_counter()
+    targets = encode_targets(y, len(y))
+    weights = dict.fromkeys(targets.classes.tolist(), 2)
+    assert (document_weights(targets, weights, None) == 1).all()
+    assert len(targets.classes) == 20_000
+    assert time.perf_counter() - start < 5  # 0.2 s; what is quadratic takes minutes
+    with pytest.raises(ValueError) as refused:
+        encode_targets(["class x"], 1, targets.classes)
+    assert len(str(refused.value)) < 1000
 
 
 @pytest.mark.parametrize("container", [list, lambda y: np.array(y, dtype=object)])
 def test_labels_of_mixed_types_are_refused(container):
     with pytest.raises(ValueError, match="mixes labels of the types int and str"):
         encode_targets(container(["spam", 1, "ham"]), 3)
-
-
-def test_members_of_an_enumeration_stay_what_they_are():
-    class Kind(str, Enum):  # noqa: UP042 - as most have it; a StrEnum prints otherwise
-        SPAM = "spam"
-        STAMP = "stamp"
-
-    assert labels_of([Kind.SPAM, Kind.STAMP, "spam"])[1] == ["spam", "stamp"]
-    assert labels_of(pd.Series([Kind.SPAM, Kind.STAMP]))[1] == ["spam", "stamp"]
-
-
-def test_minus_one_means_not_labelled_for_floats_too():
-    y = pd.Series([0.0, 1.0, np.nan, 1.0])
-    with pytest.raises(ValueError, match="by -1 or None"):
-        encode_targets(y, 4)
-    assert labels_of(y.fillna(-1)) == ([True, True, False, True], [0.0, 1.0])
-    assert labels_of(y.fillna(-1).astype(object)) == ([True, True, False, True], [0.0, 1.0])
-    with pytest.raises(ValueError, match="-1 cannot be one of the classes"):
-        encode_targets(y.fillna(-1), 4, classes=np.array([-1.0, 0.0, 1.0]))
 
 
 @pytest.mark.parametrize("low, high", [(-1, 1), (1, 2), (0, 2), (0.0, 0.5), ("no", "yes")])

@@ -146,12 +146,12 @@ def _text(item: Any, place: str) -> str:
 
 
 def is_missing(item: Any) -> bool:
-    """Tell whether `item` is None, NaN, or pandas' NA or NaT."""
+    """Tell whether `item` is None, NaN, NaT, or pandas' NA."""
     # pandas is not imported here. Its NA is neither equal to itself nor different.
     return (
         item is None
         or type(item).__name__ in ("NAType", "NaTType")
-        or (isinstance(item, Real) and item != item)
+        or (isinstance(item, (Real, np.datetime64)) and item != item)
     )
 
 
