@@ -218,7 +218,9 @@ def test_texts_without_a_label_train_the_language_model_only(data):
     assert clf.language_model_.trained_.fingerprint == lm.trained_.fingerprint
     numbers = np.where(np.arange(len(y)) < 60, np.unique(y, return_inverse=True)[1], -1)
     documents = lm.transform(texts)
-    unlabelled = classifier().fit(documents, numbers)
+    with pytest.warns(UserWarning, match="texts have y == -1") as told:
+        unlabelled = classifier().fit(documents, numbers)
+    assert [warning.filename for warning in told] == [__file__]
     labelled = classifier().fit(documents[:60], numbers[:60])
     np.testing.assert_array_equal(
         unlabelled.predict_proba(documents), labelled.predict_proba(documents)

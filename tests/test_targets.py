@@ -92,7 +92,7 @@ def cases():
 
 
 @pytest.mark.filterwarnings("ignore:A column-vector y was passed")
-@pytest.mark.parametrize("kind, container, rows", cases())
+@pytest.mark.parametrize("kind, container, rows", [*cases()])
 def test_labels_stay_what_they_are_in_any_container(kind, container, rows):
     labels, missing = LABELS[kind]
     y = [missing if row is None else labels[row] for row in rows]

@@ -143,9 +143,14 @@ MISSING_LABELS = {
     "pandas category": pd.Series(LABELS, dtype="category").where(SOME),
     "polars": pl.Series(np.where(SOME, LABELS.astype(object), None).tolist()),
     "numbers": np.where(SOME, CODES, -1),
+    "pandas, whole numbers": pd.Series(CODES).where(SOME),
+    "pandas Int64": pd.Series(CODES, dtype="Int64").where(SOME),
+    "polars, whole numbers": pl.Series(np.where(SOME, CODES.astype(object), None).tolist()),
+    "masked": np.ma.masked_array(CODES, mask=~SOME),
 }
 
 
+@pytest.mark.filterwarnings("ignore:10 of 30 texts have y == -1")
 @pytest.mark.parametrize("y", MISSING_LABELS.values(), ids=MISSING_LABELS)
 def test_labels_that_are_missing_make_no_class(documents, y):
     expected = classifier(max_epochs=1).fit(documents[:20], LABELS[:20])
