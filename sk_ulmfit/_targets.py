@@ -232,13 +232,13 @@ def _of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
 
 def _check_minus_one(labels: Labels, classes: np.ndarray) -> None:
     """Say, before it is learned from, that -1 is not taken for a class."""
-    if not labels.n_minus_one or _COMPARABLE[classes.dtype.kind] != "number":
-        return
-    if len(classes) == 1:
+    if len(classes) == 1 and not labels.labelled.all():
         raise ValueError(
             f"Only one class ({classes.tolist()[0]!r}) is left among the texts with a label: "
             "y == -1 means 'not labelled'. If -1 is one of your classes, name it otherwise."
         )
+    if not labels.n_minus_one or _COMPARABLE[classes.dtype.kind] != "number":
+        return
     warnings.warn(
         f"{labels.n_minus_one} of {len(labels.labelled)} texts have y == -1, which means 'not "
         "labelled': no class is learned from them. If -1 is one of your classes, name it "

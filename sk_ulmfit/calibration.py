@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, logsumexp, softmax
+from scipy.special import log_softmax, logsumexp
 from sklearn.utils.validation import check_consistent_length
 
 __all__ = ["expected_calibration_error"]
+
+# How far from 1 probabilities may sum up to: those of half precision do not get nearer.
+_ROUNDING = 1e-2
 
 # Between them a temperature makes anything from certainty to nearly equal chances.
 _LOWEST, _HIGHEST = 0.05, 20.0
@@ -20,8 +24,10 @@ _LOWEST, _HIGHEST = 0.05, 20.0
 _EXPECTED_SPREAD = 0.5
 
 
-def probabilities(logits: Sequence[np.ndarray], temperature: float, multilabel: bool) -> np.ndarray:
-    """Average the probabilities that several networks give.
+def log_probabilities(
+    logits: Sequence[np.ndarray], temperature: float, multilabel: bool
+) -> np.ndarray:
+    """Logarithm of the average of the probabilities that several networks give.
 
     Parameters
     ----------
@@ -34,13 +40,12 @@ def probabilities(logits: Sequence[np.ndarray], temperature: float, multilabel: 
 
     Returns
     -------
-    ndarray of shape (n, n_outputs)
+    ndarray of shape (n, n_outputs), float64
+        In float32 probabilities would sum to 1 for a network, but not for scikit-learn.
     """
-    total: Any = 0.0
-    for one in logits:
-        scaled = one / temperature
-        total = total + (expit(scaled) if multilabel else softmax(scaled, axis=1))
-    averaged: np.ndarray = total / len(logits)
+    scaled = np.stack(logits).astype(np.float64) / temperature
+    log_p = -np.logaddexp(0.0, -scaled) if multilabel else log_softmax(scaled, axis=2)
+    averaged: np.ndarray = logsumexp(log_p, axis=0) - np.log(len(logits))
     return averaged
 
 
@@ -72,16 +77,14 @@ def fit_temperature(
     .. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
        Networks", ICML 2017.
     """
+    # The probability that a label is not there is that of its negative logit.
+    of_truth = [np.where(targets, one, -one) for one in logits] if multilabel else logits
 
     def loss(log_temperature: float) -> float:
-        scaled = np.stack(logits).astype(np.float64) / np.exp(log_temperature)
-        if multilabel:
-            # log(1 + exp(-z)) for labels that are there, log(1 + exp(z)) for those that are not
-            log_p = -np.logaddexp(0.0, np.where(targets.astype(bool), -scaled, scaled))
-        else:
-            log_p = log_softmax(scaled, axis=2)[:, np.arange(len(targets)), targets][..., None]
-        averaged = logsumexp(log_p, axis=0) - np.log(len(logits))
-        nll = -len(targets) * float(np.average(averaged.mean(axis=1), weights=weights))
+        log_p = log_probabilities(of_truth, np.exp(log_temperature), multilabel)
+        if not multilabel:
+            log_p = log_p[np.arange(len(targets)), targets, None]
+        nll = -len(targets) * float(np.average(log_p.mean(axis=1), weights=weights))
         return nll + (log_temperature / _EXPECTED_SPREAD) ** 2 / 2
 
     bounds = (np.log(_LOWEST), np.log(_HIGHEST))
@@ -116,7 +119,8 @@ def expected_calibration_error(
     Raises
     ------
     ValueError
-        If the shapes do not fit together.
+        If the shapes do not fit together, `y_proba` are no probabilities, a label is none of the
+        classes, or `n_bins` is no whole number above 0.
 
     References
     ----------
@@ -129,6 +133,8 @@ def expected_calibration_error(
     >>> round(expected_calibration_error(["a", "b"], [[0.9, 0.1], [0.6, 0.4]]), 2)
     0.35
     """
+    if not isinstance(n_bins, Integral) or n_bins < 1:
+        raise ValueError(f"n_bins must be a whole number from 1 up, got {n_bins!r}.")
     confidence, right = top_predictions(y_true, y_proba, classes)
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
@@ -163,5 +169,17 @@ def top_predictions(y_true: Any, y_proba: Any, classes: Any) -> tuple[np.ndarray
             f"y_proba of shape {y_proba.shape} needs a column for each of {len(classes)} classes, "
             f"and y_true of shape {y_true.shape} one label a row. Pass classes=clf.classes_ if not "
             "all of them are in y_true."
+        )
+    if not len(y_true):
+        raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+    possible = (y_proba >= 0).all() and np.isfinite(y_proba).all()
+    if not possible or not np.allclose(y_proba.sum(axis=1), 1, rtol=0, atol=_ROUNDING):
+        raise ValueError(
+            "y_proba has to hold probabilities, whose rows are from 0 up and sum to 1, as "
+            "predict_proba gives them."
+        )
+    if not (known := np.isin(y_true, classes)).all():
+        raise ValueError(
+            f"y_true has the label {y_true[~known].tolist()[0]!r}, which is none of the classes."
         )
     return y_proba.max(axis=1), classes[y_proba.argmax(axis=1)] == y_true

@@ -16,15 +16,22 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ._estimator import ULMFiTEstimator, continued
-from ._targets import Targets, document_weights, encode_targets, split_rows
-from .calibration import fit_temperature, probabilities
+from ._targets import (
+    Targets,
+    document_weights,
+    encode_targets,
+    read_classes,
+    read_labels,
+    split_rows,
+)
+from .calibration import fit_temperature, log_probabilities
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
 from .models.classifier import TrainedClassifier
 from .models.inference import predict_logits
 from .models.names import directions_of, load_pretrained
 from .modules import POOLINGS, TextClassifier
-from .schedules import UNFREEZE_SCHEDULES, trained_groups
+from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.classifier import classifier_stage
@@ -305,11 +312,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             The texts. The first call trains the language model on them, if they are raw texts.
         y : array-like of shape (n_texts,) or (n_texts, n_outputs)
             Their labels.
-        classes : array-like, default=None
+        classes : array-like or set, default=None
             All classes that will ever be met. Needed in the first call, unless all of them are
             in `y`.
         sample_weight : array-like of shape (n_texts,), default=None
-            Weights of the texts in the loss.
+            Weights of the texts in the loss. They and those of `class_weight` count as they are:
+            in `fit` only their ratios do.
 
         Returns
         -------
@@ -318,14 +326,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         going_on = hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         if going_on:
-            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            if classes is not None and not np.array_equal(read_classes(classes), self.classes_):
                 raise ValueError(
                     f"classes={list(classes)} is not the same as in the first call to "
                     f"partial_fit: {self.classes_.tolist()}."
                 )
             classes = self.classes_
         elif classes is not None:
-            classes = np.unique(classes)
+            classes = read_classes(classes)
         targets = encode_targets(y, len(X), classes)
         overrides = {"max_epochs": 1, "schedule": "constant", "patience": None}
         return self._fit(X, targets, sample_weight, going_on, "full", **overrides)
@@ -342,10 +350,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self._check_sizes(self.unfreeze_schedule)
         seeds = self._seeds(going_on)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)[
-                targets.labelled
-            ]
-        weights = document_weights(targets, self.class_weight, sample_weight)
+            labelled = targets.labelled
+            checked = _check_sample_weight(sample_weight, labelled, ensure_non_negative=True)
+            sample_weight = checked[labelled]
+        weights = document_weights(
+            targets, self.class_weight, sample_weight, relative=not overrides
+        )
         if going_on:
             start, language_model = self.trained_, self.language_model_
             self._check_goes_on(targets)
@@ -372,8 +382,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
         schedule = self.unfreeze_schedule if unfreeze_schedule is None else unfreeze_schedule
         n_epochs = overrides.pop("max_epochs", self.max_epochs)
-        n_groups = start.language_model.n_layers + 2  # embedding and head
-        n_epochs = len(trained_groups(schedule, n_groups, n_epochs))
+        groups = layer_groups("classifier", start.language_model.n_layers)
+        n_epochs = len(trained_groups(schedule, len(groups), n_epochs))
         options = self._options(
             next(seeds),
             max_epochs=n_epochs,
@@ -451,7 +461,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             return
         start = language_model.pretrained
         sizes = language_model if start is None else load_pretrained(start)
-        trained_groups(self.unfreeze_schedule, sizes.n_layers + 2, 1)
+        trained_groups(self.unfreeze_schedule, len(layer_groups("classifier", sizes.n_layers)), 1)
 
     def _head_sizes(self, n_classes: int) -> tuple[int, ...]:
         if self.head_sizes == "auto":
@@ -544,9 +554,74 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         ndarray of shape (n_texts, n_classes)
             Rows sum to 1; in a multilabel problem each entry is the probability of its label.
         """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
+        """Logarithms of the probabilities, also of those that are too small for `predict_proba`.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, n_classes)
+        """
         check_is_fitted(self)
         logits = self._logits(self._tokens(X))
-        return probabilities(logits, self.trained_.temperature, self.trained_.multilabel)
+        return log_probabilities(logits, self.trained_.temperature, self.trained_.multilabel)
+
+    def decision_function(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
+        """Scores that order texts as the probabilities do, but never saturate.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_texts,) or (n_texts, n_classes)
+            With two classes, the logarithm of the odds of the second; with more, logarithms of
+            their probabilities; in a multilabel problem, that of the odds of every label.
+        """
+        check_is_fitted(self)
+        trained = self.trained_
+        logits = self._logits(self._tokens(X))
+        scores = log_probabilities(logits, trained.temperature, trained.multilabel)
+        if trained.multilabel:
+            return scores - log_probabilities([-one for one in logits], trained.temperature, True)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def score(
+        self, X: Iterable[str] | EncodedDocuments, y: Any, sample_weight: Any = None
+    ) -> float:
+        """Accuracy on the texts that have a label.
+
+        Parameters
+        ----------
+        X : iterable of str, or EncodedDocuments
+            The texts.
+        y : array-like of shape (n_texts,) or (n_texts, n_outputs)
+            Their labels. As in `fit`, texts without one do not count.
+        sample_weight : array-like of shape (n_texts,), default=None
+            Weights of the texts.
+
+        Returns
+        -------
+        float
+            In a multilabel problem, the share of texts whose labels are all right.
+        """
+        X = X if isinstance(X, EncodedDocuments) else check_texts(X)
+        labels = read_labels(y, len(X))
+        rows = np.flatnonzero(labels.labelled)
+        if not len(rows):
+            raise ValueError("No text has a label: every y is -1 or missing.")
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, labels.labelled)[rows]
+        known = X[rows] if isinstance(X, EncodedDocuments) else [X[row] for row in rows]
+        return float(super().score(known, labels.values, sample_weight))
 
     def _logits(self, tokens: TokenLists) -> list[np.ndarray]:
         """Logits of every direction, each of shape (n_texts, n_outputs)."""

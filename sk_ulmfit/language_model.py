@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimator import DIRECTIONS, ULMFiTEstimator, continued, random_numbers
+from ._targets import split_rows
 from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
 from .models.inference import continue_text, negative_log_likelihood
@@ -361,6 +362,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         documents = source.encode(start.tokenizer)
         return self._train(start, documents, seeds[1:], going_on, split=False, **overrides)
 
+    def _lr_decay(self, from_scratch: bool) -> float:
+        # Layers that have learned nothing yet need not be gone easy on.
+        return 1.0 if from_scratch else self.lr_decay
+
     def _source(self, X: Any, directory: Path) -> TextSource:
         files = as_text_files(X)
         if files is None and not is_stream(X):
@@ -401,9 +406,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     ) -> ULMFiTLanguageModel:
         before = self.history_ if going_on else []
         from_scratch = self._from_scratch if going_on else self.pretrained is None
-        if from_scratch:
-            overrides["lr_decay"] = 1.0  # nothing learned from other texts to go easy on
-        options = self._options(seeds[1], **overrides)
+        options = self._options(seeds[1], lr_decay=self._lr_decay(from_scratch), **overrides)
         if documents is None:
             return self._set_fitted(start, before, from_scratch)
         if from_scratch and not going_on:
@@ -452,10 +455,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     ) -> tuple[TokenLists | Selection, Selection | None]:
         if not self.early_stopping or len(documents) < 2:
             return documents, None
-        order = np.random.default_rng(seed).permutation(len(documents))
-        n_valid = max(1, int(self.validation_fraction * len(order)))
-        held_out, rest = np.sort(order[:n_valid]), np.sort(order[n_valid:])
-        return Selection(documents, rest), Selection(documents, held_out)
+        rows = np.arange(len(documents))
+        kept, held_out = split_rows(None, rows, self.validation_fraction, seed)
+        # In the order that they lie in on disk.
+        return Selection(documents, np.sort(kept)), Selection(documents, np.sort(held_out))
 
     def _set_fitted(
         self, trained: TrainedLanguageModel, history: list[dict[str, Any]], from_scratch: bool

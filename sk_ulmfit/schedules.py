@@ -8,17 +8,57 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import NamedTuple
 
 __all__ = [
+    "LayerGroup",
     "constant",
     "cosine",
     "discriminative_rates",
+    "layer_groups",
     "one_cycle",
     "slanted_triangular",
     "trained_groups",
 ]
 
 UNFREEZE_SCHEDULES = ("gradual", "full", "last", "chain-thaw")
+
+
+class LayerGroup(NamedTuple):
+    """Parameters of a network that learn at one rate and are unfrozen together.
+
+    Attributes
+    ----------
+    name : str
+        For figures.
+    pattern : str
+        What the names of its parameters match, and those of no group below it.
+    """
+
+    name: str
+    pattern: str
+
+
+def layer_groups(kind: str, n_layers: int) -> list[LayerGroup]:
+    """The layer groups of a network, lowest first.
+
+    Parameters
+    ----------
+    kind : {"language model", "classifier"}
+        What the network is.
+    n_layers : int
+        Number of its LSTM layers.
+
+    Returns
+    -------
+    list of LayerGroup
+        The last one takes what those before leave.
+    """
+    layers = [LayerGroup(f"layer {n + 1}", f"*encoder.layers.{n}.*") for n in range(n_layers)]
+    if kind == "language model":
+        # The embedding is the softmax too, so it is the top.
+        return [*layers, LayerGroup("embedding and softmax", "*")]
+    return [LayerGroup("embedding", "*encoder.embedding"), *layers, LayerGroup("head", "*")]
 
 
 def slanted_triangular(

@@ -11,7 +11,11 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.metrics import log_loss
 
 from sk_ulmfit import load
-from sk_ulmfit.calibration import expected_calibration_error, fit_temperature, probabilities
+from sk_ulmfit.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    log_probabilities,
+)
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking(5, 60)
@@ -59,7 +63,7 @@ def test_a_few_labels_that_are_all_right_do_not_ask_for_certainty():
     assert 1 > found[0] > 0.8 and found[0] > found[1] > found[2]
     logits = [np.eye(3) * 50]
     found = fit_temperature(logits, np.arange(3), np.ones(3), False)
-    assert np.isfinite(probabilities(logits, found, False)).all()
+    assert np.isfinite(log_probabilities(logits, found, False)).all()
 
 
 def test_expected_calibration_error():
@@ -79,6 +83,38 @@ def test_what_does_not_fit_together_is_refused():
         expected_calibration_error(["a", "a"], [[0.5, 0.5], [0.1, 0.9]])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         expected_calibration_error(["a", "b"], [[0.5, 0.5]])
+    with pytest.raises(ValueError, match="0 sample"):
+        expected_calibration_error([], np.empty((0, 0)))
+    with pytest.raises(ValueError, match="the label 'c', which is none of the classes"):
+        expected_calibration_error(["a", "c"], [[0.5, 0.5]] * 2, classes=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [[1.7, 0.1], [-0.1, 1.1], [np.nan, 0.5], [np.inf, 0.0], [np.inf, -np.inf], [0.6, 0.6], [0, 0]],
+)
+def test_what_are_no_probabilities_is_refused(row):
+    with pytest.raises(ValueError, match="y_proba has to hold probabilities"):
+        expected_calibration_error(["a", "b"], [[0.5, 0.5], row])
+
+
+@pytest.mark.parametrize("n_bins", [0, -1, 2.0, "15", None])
+def test_a_number_of_bins_that_cannot_be_is_refused(n_bins):
+    with pytest.raises(ValueError, match="n_bins must be a whole number from 1 up"):
+        expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_probabilities_of_any_precision_are_taken(dtype):
+    p = softmax(np.random.default_rng(0).normal(size=(50, 9)), axis=1).astype(dtype)
+    assert 0 <= expected_calibration_error(np.arange(50) % 9, p) <= 1
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_probabilities_of_two_networks_are_averaged(multilabel):
+    logits = [np.random.default_rng(seed).normal(size=(5, 3)) * 3 for seed in (0, 1)]
+    each = [(expit(one / 2) if multilabel else softmax(one / 2, axis=1)) for one in logits]
+    np.testing.assert_allclose(np.exp(log_probabilities(logits, 2.0, multilabel)), np.mean(each, 0))
 
 
 def test_calibrated_probabilities_are_nearer_to_the_truth(documents):
@@ -86,7 +122,7 @@ def test_calibrated_probabilities_are_nearer_to_the_truth(documents):
     params = {"max_epochs": 4, "validation_fraction": 0.4}  # too short a training to be sure
     clf = classifier(**params, calibrate=True).fit(documents[train], LABELS[train])
     p = clf.predict_proba(documents[test])
-    raw = probabilities(clf._logits(clf._tokens(documents[test])), 1.0, False)
+    raw = np.exp(log_probabilities(clf._logits(clf._tokens(documents[test])), 1.0, False))
     assert clf.trained_.temperature < 0.9
     assert log_loss(LABELS[test], p) < log_loss(LABELS[test], raw)
     assert np.mean(p.argmax(axis=1) == raw.argmax(axis=1)) > 0.9

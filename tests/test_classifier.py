@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import ClassVar
 
 import numpy as np
@@ -356,7 +357,7 @@ def test_bad_labels_are_refused_in_words(data, documents):
         (np.linspace(0, 1, len(y)), "Unknown label type"),
         (np.full(len(y), -1), "No text has a label"),
         (np.where(y == "age", 1, -1), "not labelled"),
-        (np.where(y == "age", np.nan, 1.0), "NaN"),
+        (np.where(y == "age", np.nan, 1.0), "Only one class"),
         (np.c_[np.arange(len(y)), np.arange(len(y))], "indicator"),
         (np.where(y == "age", 1, y.astype(object)), "mixes labels of the types int and str"),
     ]:
@@ -381,7 +382,7 @@ def test_bad_labels_are_refused_in_words(data, documents):
             classifier().fit(documents, y, sample_weight=np.where(y == "age", wrong, 1.0))
 
 
-WRONG_WEIGHTS = [-1.0, np.nan, np.inf, "2", None, [1.0]]
+WRONG_WEIGHTS = [-1.0, np.nan, np.inf, "2", None, [1.0], 10**400, 10**5000, Decimal("-1")]
 
 
 @pytest.mark.parametrize("size", [5e-324, 1e-300, 1e300, 1.7e308])

@@ -402,6 +402,23 @@ def test_without_matplotlib(monkeypatch):
             display.plot()
 
 
+def test_without_matplotlib_nothing_is_trained_first(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    texts, labels = banking()
+    fits = []
+
+    class Counted(DummyClassifier):
+        def fit(self, *args, **kwargs):
+            fits.append(args)
+            return super().fit(*args, **kwargs)
+
+    with pytest.raises(ImportError, match=r"pip install sk-ulmfit\[plot\]"):
+        LowShotDisplay.from_estimators(
+            {"a": Counted()}, texts, labels, n_labels=[10], X_test=texts, y_test=labels
+        )
+    assert not fits
+
+
 def test_importing_the_displays_imports_neither_matplotlib_nor_torch():
     code = (
         "import sys; sys.modules['matplotlib'] = None; import sk_ulmfit.plotting; "

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+
 import numpy as np
 import pytest
 
+from sk_ulmfit.modules import LanguageModel, TextClassifier
+from sk_ulmfit.modules.awd_lstm import EncoderSizes
 from sk_ulmfit.schedules import (
     SCHEDULES,
     discriminative_rates,
+    layer_groups,
     one_cycle,
     slanted_triangular,
     trained_groups,
@@ -89,3 +94,26 @@ def test_own_schedule_trains_everything_in_its_last_step():
 def test_bad_schedules_are_refused(schedule, message):
     with pytest.raises(ValueError, match=message):
         trained_groups(schedule, 3, 5)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 4])
+def test_every_parameter_is_in_one_layer_group(n_layers):
+    sizes = EncoderSizes(11, 4, 6, n_layers)
+    for kind, module in {
+        "language model": LanguageModel(sizes),
+        "classifier": TextClassifier(sizes, 3, head_sizes=(5,)),
+    }.items():
+        groups = layer_groups(kind, n_layers)
+        found = {group.name: [] for group in groups}
+        for name, _ in module.named_parameters():
+            group = next(group for group in groups if fnmatch(name, group.pattern))
+            found[group.name].append(name)
+        assert all(found.values()), "no group is empty"
+        for layer in range(n_layers):
+            names = found[f"layer {layer + 1}"]
+            assert all(name.startswith(f"encoder.layers.{layer}.") for name in names)
+        if kind == "classifier":
+            assert found["embedding"] == ["encoder.embedding"]
+            assert all(name.startswith("head.") for name in found["head"])
+        else:
+            assert "encoder.embedding" in found["embedding and softmax"]

@@ -24,22 +24,25 @@ def style(number: int) -> dict[str, Any]:
 
 
 def axes_for(ax: Any) -> Any:
-    """The axes to draw in: those given, or those of a new figure.
+    """The axes to draw in: those given, or those of a new figure."""
+    return import_pyplot().subplots(layout="constrained")[1] if ax is None else ax
+
+
+def import_pyplot() -> Any:
+    """Import matplotlib's pyplot.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     """
-    if ax is not None:
-        return ax
     try:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
             "Figures need matplotlib: pip install sk-ulmfit[plot] (or matplotlib itself)."
         ) from error
-    return pyplot.subplots(layout="constrained")[1]
+    return pyplot
 
 
 def add_legend(ax: Any, title: str | None = None) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
+
+from ..schedules import layer_groups
 
 
 def history_by_direction(estimator: Any) -> dict[str, list[dict[str, Any]]]:
@@ -35,26 +38,23 @@ def history_by_direction(estimator: Any) -> dict[str, list[dict[str, Any]]]:
 
 def check_is_ours(estimator: Any) -> None:
     """Refuse other estimators than a classifier or language model of this package."""
-    # By what they have: nothing here imports the estimators.
-    if not all(hasattr(estimator, name) for name in ("lr_decay", "cut_frac", "fit")):
+    from .._estimator import ULMFiTEstimator  # with torch, which drawing does not need
+
+    if not isinstance(estimator, ULMFiTEstimator):
         raise TypeError(
             "estimator must be a ULMFiTClassifier or a ULMFiTLanguageModel, got "
             f"{type(estimator).__name__}. Of a Pipeline hand over the step."
         )
 
 
-def is_classifier(estimator: Any) -> bool:
-    """Tell a classifier from a language model."""
-    return hasattr(estimator, "unfreeze_schedule")
-
-
-def group_names(estimator: Any, n_groups: int) -> tuple[str, ...]:
-    """Names of the layer groups, lowest first."""
-    if is_classifier(estimator):
-        layers = [f"layer {n}" for n in range(1, n_groups - 1)]
-        return ("embedding", *layers, "head")
-    # The embedding is the softmax too.
-    return (*(f"layer {n}" for n in range(1, n_groups)), "embedding and softmax")
+def group_names(estimator: Any, n_layers: int | None = None) -> tuple[str, ...]:
+    """Names of the layer groups, lowest first, of a fitted estimator or one of `n_layers`."""
+    classifies = is_classifier(estimator)
+    if n_layers is None:
+        trained = estimator.trained_
+        n_layers = (trained.language_model if classifies else trained).n_layers
+    kind = "classifier" if classifies else "language model"
+    return tuple(group.name for group in layer_groups(kind, n_layers))
 
 
 def groups_in_words(names: Sequence[str], groups: Collection[int]) -> str:

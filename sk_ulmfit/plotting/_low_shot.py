@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -12,9 +13,10 @@ from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.utils import _safe_indexing, check_random_state
 
-from ._axes import add_legend, axes_for, style
+from ._axes import add_legend, axes_for, import_pyplot, style
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LowShotDisplay:
     """Error of classifiers against the number of texts that they were trained on.
 
@@ -37,16 +39,9 @@ class LowShotDisplay:
         Its figure.
     """
 
-    def __init__(
-        self,
-        *,
-        n_labels: np.ndarray,
-        values: Mapping[str, np.ndarray],
-        value_name: str = "Test error",
-    ):
-        self.n_labels = n_labels
-        self.values = values
-        self.value_name = value_name
+    n_labels: np.ndarray
+    values: Mapping[str, np.ndarray]
+    value_name: str = "Test error"
 
     @classmethod
     def from_estimators(
@@ -103,10 +98,12 @@ class LowShotDisplay:
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
         ValueError
             If a number is not valid, or there are no estimators.
         """
-        axes_for(ax) if ax is not None else None
+        import_pyplot()  # rather than miss it after hours of training
         sizes = _checked_sizes(n_labels, len(y))
         if not estimators:
             raise ValueError("estimators must hold a classifier at least, by its name.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ._axes import STYLES, add_legend, axes_for
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LRFinderDisplay:
     """Loss against learning rate, with the suggested rate marked.
 
@@ -37,18 +39,10 @@ class LRFinderDisplay:
     sk_ulmfit.lr_find : Makes the curve.
     """
 
-    def __init__(
-        self,
-        *,
-        learning_rates: np.ndarray,
-        losses: np.ndarray,
-        smoothed_losses: np.ndarray,
-        suggestion: float,
-    ):
-        self.learning_rates = learning_rates
-        self.losses = losses
-        self.smoothed_losses = smoothed_losses
-        self.suggestion = suggestion
+    learning_rates: np.ndarray
+    losses: np.ndarray
+    smoothed_losses: np.ndarray
+    suggestion: float
 
     def plot(self, ax: Any = None) -> LRFinderDisplay:
         """Draw the curve over a logarithmic axis of learning rates.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from ._axes import add_legend, axes_for, style
-from ._fitted import group_names, groups_in_words, history_by_direction, is_classifier
+from ._fitted import group_names, groups_in_words, history_by_direction
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TrainingHistoryDisplay:
     """Loss by epoch, of training and of validation, and when layers were unfrozen.
 
@@ -39,18 +42,10 @@ class TrainingHistoryDisplay:
     TrainingScheduleDisplay : Learning rates of a training.
     """
 
-    def __init__(
-        self,
-        *,
-        train_losses: Mapping[str, np.ndarray],
-        valid_losses: Mapping[str, np.ndarray],
-        unfrozen: Sequence[tuple[int, str]],
-        loss_name: str = "Loss",
-    ):
-        self.train_losses = train_losses
-        self.valid_losses = valid_losses
-        self.unfrozen = unfrozen
-        self.loss_name = loss_name
+    train_losses: Mapping[str, np.ndarray]
+    valid_losses: Mapping[str, np.ndarray]
+    unfrozen: Sequence[tuple[int, str]]
+    loss_name: str = "Loss"
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> TrainingHistoryDisplay:
@@ -79,12 +74,11 @@ class TrainingHistoryDisplay:
         """
         directions = history_by_direction(estimator)
         longest = max(directions.values(), key=len)
-        names = group_names(estimator, len(longest[0]["lr"]))
         classifies = is_classifier(estimator)
         display = cls(
             train_losses=_losses(directions, "train_loss"),
             valid_losses=_losses(directions, "valid_loss"),
-            unfrozen=_unfrozen(longest, names) if classifies else [],
+            unfrozen=_unfrozen(longest, group_names(estimator)) if classifies else [],
             loss_name="Loss (nats per text)" if classifies else "Loss (nats per token)",
         )
         return display.plot(ax)

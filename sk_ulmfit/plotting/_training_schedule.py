@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from ..schedules import SCHEDULES, discriminative_rates, trained_groups
 from ._axes import add_legend, axes_for, style
-from ._fitted import (
-    check_is_ours,
-    group_names,
-    groups_in_words,
-    history_by_direction,
-    is_classifier,
-)
+from ._fitted import check_is_ours, group_names, groups_in_words, history_by_direction
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TrainingScheduleDisplay:
     """Learning rate of every layer over the steps, and when each is trained.
 
@@ -48,18 +45,10 @@ class TrainingScheduleDisplay:
     TrainingHistoryDisplay : Losses of a training.
     """
 
-    def __init__(
-        self,
-        *,
-        learning_rates: np.ndarray,
-        trained: np.ndarray,
-        steps_per_epoch: int,
-        group_names: Sequence[str],
-    ):
-        self.learning_rates = learning_rates
-        self.trained = trained
-        self.steps_per_epoch = steps_per_epoch
-        self.group_names = group_names
+    learning_rates: np.ndarray
+    trained: np.ndarray
+    steps_per_epoch: int
+    group_names: Sequence[str]
 
     @classmethod
     def from_estimator(
@@ -113,7 +102,7 @@ class TrainingScheduleDisplay:
             learning_rates=schedule,
             trained=trained,
             steps_per_epoch=steps_per_epoch,
-            group_names=group_names(estimator, n_groups),
+            group_names=group_names(estimator),
         )
         return display.plot(ax, log_scale=log_scale)
 
@@ -160,17 +149,19 @@ class TrainingScheduleDisplay:
                 "n_layers, steps_per_epoch and the estimator's max_epochs must be 1 at least, got "
                 f"{n_layers}, {steps_per_epoch} and {estimator.max_epochs}."
             )
-        n_groups = n_layers + (2 if is_classifier(estimator) else 1)
+        names = group_names(estimator, n_layers)
         unfreezing = getattr(estimator, "unfreeze_schedule", "full")
-        epochs = trained_groups(unfreezing, n_groups, estimator.max_epochs)
-        from_scratch = getattr(estimator, "pretrained", "none") is None
-        decay = 1.0 if from_scratch else estimator.lr_decay
-        rates = np.array(discriminative_rates(estimator.lr, n_groups, decay))
+        epochs = trained_groups(unfreezing, len(names), estimator.max_epochs)
+        if is_classifier(estimator):
+            decay = estimator.lr_decay
+        else:
+            decay = estimator._lr_decay(from_scratch=estimator.pretrained is None)
+        rates = np.array(discriminative_rates(estimator.lr, len(names), decay))
         display = cls(
             learning_rates=_learning_rates(estimator, rates, steps_per_epoch, len(epochs)),
-            trained=_in_each_step(epochs, n_groups, steps_per_epoch),
+            trained=_in_each_step(epochs, len(names), steps_per_epoch),
             steps_per_epoch=steps_per_epoch,
-            group_names=group_names(estimator, n_groups),
+            group_names=names,
         )
         return display.plot(ax, log_scale=log_scale)
 

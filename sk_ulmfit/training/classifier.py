@@ -17,6 +17,7 @@ from ..callbacks import GradualUnfreezing
 from ..models.inference import length_batches, pooled_features
 from ..modules import TextClassifier
 from ..modules.awd_lstm import full_precision
+from ..schedules import layer_groups
 from ..text.token_lists import TokenLists
 from .embeddings import narrowed, renumbering, used_tokens
 from .net import (
@@ -97,8 +98,7 @@ def train_classifier(
     """
     if options.max_epochs == 0:
         return []
-    n_layers = len(module.encoder.layers)
-    groups = ["encoder.embedding", *(f"encoder.layers.{layer}.*" for layer in range(n_layers))]
+    groups = layer_groups("classifier", len(module.encoder.layers))
     net = ClassifierNet(
         module,
         frozen_dropout=frozen_dropout,
@@ -106,7 +106,7 @@ def train_classifier(
         criterion__multilabel=multilabel,
         criterion__label_smoothing=options.label_smoothing,
         criterion__r_drop=options.r_drop,
-        optimizer__param_groups=[(pattern, {}) for pattern in groups],
+        optimizer__param_groups=[(group.pattern, {}) for group in groups[:-1]],
         iterator_train=LengthBatches,
         iterator_valid=LengthBatches,
         **common_arguments(

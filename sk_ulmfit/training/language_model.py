@@ -17,6 +17,7 @@ from ..models import TrainedLanguageModel
 from ..modules import AWD_LM_DROPOUTS, EncoderState, LanguageModel, LanguageModelOutput
 from ..modules.awd_lstm import detach, full_precision
 from ..modules.softmax import linear_cross_entropy
+from ..schedules import layer_groups
 from ..text.token_lists import Selection, TokenLists
 from .checkpoints import Checkpoints
 from .distributed import Share, own_share
@@ -109,9 +110,7 @@ def train_language_model(
         n_samples = _SAMPLES if module.encoder.sizes.vocab_size > _LARGE_VOCABULARY else None
     # (the processes that share a training sum up dense gradients)
     by_rows = options.device.type == "cpu" and share.count == 1
-    n_layers = len(module.encoder.layers)
-    # The embedding is the softmax too, so it is the top of a language model.
-    groups = [f"*encoder.layers.{layer}.*" for layer in range(n_layers)]
+    groups = layer_groups("language model", len(module.encoder.layers))
     common = common_arguments(module, valid, options, *callbacks, unit="tok")
     net = LanguageModelNet(
         module,
@@ -121,7 +120,7 @@ def train_language_model(
         criterion__n_samples=n_samples,
         criterion__generator=module.encoder.generator,
         criterion__sparse_gradients=by_rows,
-        optimizer__param_groups=[(pattern, {}) for pattern in groups],
+        optimizer__param_groups=[(group.pattern, {}) for group in groups[:-1]],
         iterator_train=BPTTBatches,
         iterator_train__bptt=options.bptt,
         iterator_train__share=share,
