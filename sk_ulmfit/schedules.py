@@ -27,7 +27,7 @@ UNFREEZE_SCHEDULES = ("gradual", "full", "last", "chain-thaw")
 class LayerGroup(NamedTuple):
     """Parameters of a network that learn at one rate and are unfrozen together.
 
-    Attributes
+    Parameters
     ----------
     name : str
         For figures.
