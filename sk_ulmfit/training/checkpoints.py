@@ -1,25 +1,38 @@
-"""Checkpoints: a training that was killed goes on, and ends as if it had not been."""
+"""Checkpoints: a training that was killed goes on, and ends as if it had not been.
+
+A directory is that of one training, which ``training.json`` describes, and of one run at a time.
+Behind every checkpoint stand checksums of what it holds and of that description: what is damaged,
+or of another training, is named, and never goes on to another result.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor
 
 from ..callbacks import ScheduledLR
-from ..files import atomic_write
+from ..files import DirectoryLock, atomic_write
 from ..models.directory import plain
-from .distributed import Share
+from .distributed import Share, own_share
 
 # What early stopping keeps from epoch to epoch, beside the best weights.
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_")
+
+_DESCRIPTION = "training.json"
+
+# Batches after which several processes agree on whether a checkpoint is due: that waits for all.
+_AGREED_EVERY = 100
 
 
 class Checkpoints(Callback):
@@ -58,9 +71,14 @@ class Checkpoints(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.written_ = time.monotonic()
+        self.n_batches_ = 0
         self.batches_: list[list[float]] = []
         if self.file.is_file():
-            self._take_up(net, self._read(torch.device(net.device)))
+            saved = self._read(torch.device(net.device))
+            try:
+                self._take_up(net, saved)
+            except Exception as error:  # written by another version, say
+                raise _damaged(self.file, error) from error
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         for loss, size in self.batches_:
@@ -71,6 +89,9 @@ class Checkpoints(Callback):
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         if not training:
+            return
+        self.n_batches_ += 1
+        if self.share.count > 1 and self.minutes and self.n_batches_ % _AGREED_EVERY:
             return
         due = time.monotonic() - self.written_ >= 60 * self.minutes
         if self.share.agreed(due):
@@ -151,8 +172,11 @@ class Checkpoints(Callback):
         if not self.share.is_first:
             return
         try:
+            of = _checksum(self.file.with_name(_DESCRIPTION).read_bytes())
             with atomic_write(self.file) as file:
-                torch.save(state, file)
+                summed = _Summed(file)
+                torch.save(state, summed)  # type: ignore[arg-type]
+                file.write(_checksum(summed.digest.digest(), of) + of)
         except (OSError, RuntimeError) as error:
             # torch's writer hides the system's error behind one of its own.
             reason = error if isinstance(error, OSError) else error.__context__
@@ -166,14 +190,91 @@ class Checkpoints(Callback):
             )
 
     def _read(self, device: torch.device) -> dict[str, Any]:
-        try:
-            saved: dict[str, Any] = torch.load(self.file, map_location=device, weights_only=True)
-        except Exception as error:
+        content = self.file.read_bytes()
+        state, checksum, of = content[:-64], content[-64:-32], content[-32:]
+        if checksum != _checksum(_checksum(state), of):
+            raise _damaged(self.file, "its checksum is another")
+        if of != _checksum(self.file.with_name(_DESCRIPTION).read_bytes()):
             raise ValueError(
-                f"The checkpoint {self.file} cannot be read: delete it to train from the "
-                f"beginning ({error})."
-            ) from error
+                f"{self.file} is of another training than {_DESCRIPTION} beside it: delete it to "
+                "train from the beginning, or choose another checkpoint_dir."
+            )
+        try:
+            saved: dict[str, Any] = torch.load(
+                io.BytesIO(state), map_location=device, weights_only=True
+            )
+        except Exception as error:
+            raise _damaged(self.file, error) from error
         return saved
+
+
+class _Summed:
+    """A file that is being written, and the checksum of what was written."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _checksum(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _damaged(file: Path, reason: object) -> ValueError:
+    return ValueError(f"{file} is damaged: delete it to train from the beginning ({reason}).")
+
+
+@contextmanager
+def only_run(directory: Path) -> Iterator[Path]:
+    """Keep other runs from a directory: what one writes, the other would go on from.
+
+    Parameters
+    ----------
+    directory : Path
+        Made if it is not there.
+
+    Yields
+    ------
+    Path
+        The directory.
+
+    Raises
+    ------
+    RuntimeError
+        If another run has it.
+    OSError
+        If it cannot be written to.
+    """
+    with _unwritable_named(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    with DirectoryLock(directory) as lock:
+        share = own_share()
+        if share.agreed(lock.claim() if share.is_first else None) is False:
+            raise RuntimeError(
+                f"Another run is training in checkpoint_dir {str(directory)!r}. Wait until it has "
+                "ended, or choose another directory."
+            )
+        yield directory
+
+
+@contextmanager
+def _unwritable_named(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: checkpoint_dir cannot be written to. Free some room or choose "
+            "another one",
+            str(directory),
+        ) from error
 
 
 def claim_directory(
@@ -201,24 +302,20 @@ def claim_directory(
     ValueError
         If it is of another training.
     """
-    file = directory / "training.json"
+    file = directory / _DESCRIPTION
     described = json.loads(json.dumps(description, default=plain))
     if not file.is_file():
-        try:
-            with atomic_write(file) as opened:
-                opened.write(json.dumps({"seeds": seeds, **described}, indent=1).encode())
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f"{error.strerror}: checkpoint_dir cannot be written to. Free some room or choose "
-                "another one",
-                str(directory),
-            ) from error
+        content = {**described, "seeds": list(seeds)}
+        content["sha256"] = _canonical(content)
+        with _unwritable_named(directory), atomic_write(file) as opened:
+            opened.write(json.dumps(content, indent=1).encode())
         return seeds
     try:
         earlier = json.loads(file.read_text(encoding="utf-8"))
+        if earlier.pop("sha256") != _canonical(earlier):
+            raise ValueError("its checksum is another")
         found: Sequence[int] = earlier.pop("seeds")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{file} is damaged: delete checkpoint_dir to train from the beginning ({error!r})."
         ) from error
@@ -233,6 +330,10 @@ def claim_directory(
             "call fit as before to go on."
         )
     return found
+
+
+def _canonical(description: dict[str, Any]) -> str:
+    return _checksum(json.dumps(description, sort_keys=True).encode()).hex()
 
 
 def _callback(net: Any, kind: type) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,8 +183,96 @@ def test_a_classifier_without_a_seed_goes_on_with_its_language_model(tmp_path):
 def test_a_damaged_checkpoint_says_which_file(tmp_path):
     cut_after(3, TEXTS, tmp_path, checkpoint_minutes=0)
     (tmp_path / "forward.pt").write_bytes(b"PK no checkpoint")
-    with pytest.raises(ValueError, match=r"forward\.pt cannot be read: delete it"):
+    with pytest.raises(ValueError, match=r"forward\.pt is damaged: delete it"):
         ULMFiTLanguageModel(**SMALL, checkpoint_dir=tmp_path).fit(TEXTS)
+
+
+FEW = TEXTS[:40]
+TINY = {**SMALL, "emb_size": 4, "hidden_size": 4, "max_vocab": 60, "max_epochs": 1, "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """Directory of a training that was cut short, and its texts in a file."""
+    directory = tmp_path_factory.mktemp("cut")
+    (directory / "texts.txt").write_text("\n\n".join(FEW), encoding="utf-8")
+    for source in (FEW, directory / "texts.txt"):
+        run = directory / ("memory" if source is FEW else "disk")
+        cut_after(6, source, run, **TINY, checkpoint_minutes=0)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return ULMFiTLanguageModel(**TINY).fit(FEW)
+
+
+def end_of(directory):
+    """Go on, also from a directory that somebody has damaged."""
+    X = FEW if directory.name == "memory" else directory.parent / "texts.txt"
+    return ULMFiTLanguageModel(**TINY, checkpoint_dir=directory).fit(X)
+
+
+def files_of(directory):
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("kind", ["memory"])
+def test_no_flipped_bit_in_a_checkpoint_leads_to_other_weights(kind, cut, whole, tmp_path):
+    random = np.random.default_rng(0)
+    for file in files_of(cut / kind):
+        content = file.read_bytes()
+        for n in range(12):
+            flipped = bytearray(content)
+            flipped[random.integers(len(content))] ^= 1 << random.integers(8)
+            directory = tmp_path / f"{file.name}-{n}" / kind
+            shutil.copytree(cut, directory.parent, dirs_exist_ok=True)
+            damaged = directory / file.relative_to(cut / kind)
+            damaged.write_bytes(flipped)
+            try:
+                ended = end_of(directory)
+            except ValueError as error:
+                assert str(directory) in str(error), (file, n)
+                assert "elete" in str(error), (file, n, error)
+            else:
+                assert same(ended, whole), (file, n)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 0.99])
+@pytest.mark.parametrize("kind", ["memory"])
+def test_a_file_of_a_checkpoint_that_was_cut_off_is_named(kind, share, cut, tmp_path):
+    for file in files_of(cut / kind):
+        directory = tmp_path / file.name / kind
+        shutil.copytree(cut, directory.parent)
+        damaged = directory / file.relative_to(cut / kind)
+        damaged.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+        with pytest.raises(ValueError, match="elete") as caught:
+            end_of(directory)
+        assert str(directory) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"lr": 0.02}, {"hidden_size": 6}, {"emb_size": 6}, {"direction": "both"}, {"max_epochs": 2}],
+    ids=str,
+)
+def test_the_checkpoint_of_another_training_is_not_taken_up(other, cut, tmp_path):
+    shutil.copytree(cut / "memory", tmp_path / "memory")
+    cut_after(2, FEW, tmp_path / "other", **{**TINY, **other}, checkpoint_minutes=0)
+    shutil.copy(tmp_path / "other" / "forward.pt", tmp_path / "memory" / "forward.pt")
+    with pytest.raises(ValueError, match=r"forward\.pt is of another training.*delete it"):
+        end_of(tmp_path / "memory")
+    (tmp_path / "memory" / "forward.pt").unlink()
+    assert end_of(tmp_path / "memory").n_epochs_ == 1
+
+
+def test_a_description_that_was_deleted_is_no_leave_for_another_training(cut, whole, tmp_path):
+    shutil.copytree(cut / "memory", tmp_path / "memory")
+    (tmp_path / "memory" / "training.json").unlink()
+    with pytest.raises(ValueError, match="is of another training"):
+        ULMFiTLanguageModel(**{**TINY, "lr": 0.5}, checkpoint_dir=tmp_path / "memory").fit(FEW)
+    (tmp_path / "memory" / "training.json").unlink()
+    assert same(end_of(tmp_path / "memory"), whole)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "3"])
