@@ -39,8 +39,8 @@ import torch
 from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.models import TrainedLanguageModel
 from sk_ulmfit.models.names import read_shipped, write_shipped
+from sk_ulmfit.text.corpus import TextsOnDisk
 from sk_ulmfit.text.files import TextFiles
-from sk_ulmfit.text.sources import TextsOnDisk
 from sk_ulmfit.text.token_lists import TokenLists
 from sk_ulmfit.text.tokenizers import Tokenizer, make_tokenizer
 

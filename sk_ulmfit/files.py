@@ -1,7 +1,9 @@
-"""Files that are whole or not there, whatever happens while they are written, and by whom."""
+"""Files that are whole or not there, that tell when they are damaged, and who else writes them."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import secrets
@@ -143,3 +145,61 @@ def _remove_abandoned(directory: Path) -> None:
                 age = time.time() - file.lstat().st_mtime
                 if age > _ABANDONED_AFTER:
                     file.unlink()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a dict with a checksum, by which `read_json` knows what it was.
+
+    Parameters
+    ----------
+    path : Path
+    content : dict
+        JSON-able, without a key ``"sha256"``. A str in it may hold lone surrogates.
+
+    Raises
+    ------
+    OSError
+        See `atomic_write`.
+    """
+    content = json.loads(json.dumps(content))  # as it will be read
+    with atomic_write(path) as file:
+        file.write(json.dumps({**content, "sha256": _checksum(content)}, indent=1).encode("ascii"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, which the message says without a full stop.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("it holds no description")
+        if content.pop("sha256", None) != _checksum(content):
+            raise ValueError("its checksum is not the one it was written with")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    return content
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()

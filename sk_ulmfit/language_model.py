@@ -24,8 +24,8 @@ from .models import TrainedLanguageModel
 from .models.inference import continue_text, negative_log_likelihood
 from .models.names import load_pretrained
 from .modules import POOLINGS, LanguageModel, pooled_size
+from .text.corpus import TextsInMemory, TextsOnDisk, TextSource, full_disk_named
 from .text.files import as_text_files
-from .text.sources import TextsInMemory, TextsOnDisk, TextSource, full_disk_named
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
 from .text.validation import check_texts, is_stream
@@ -442,13 +442,14 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         }
         if not isinstance(self.random_state, Integral):
             params["random_state"] = None  # the seeds that were drawn are kept
-        if callable(self.tokenizer):
-            params["tokenizer"] = getattr(self.tokenizer, "__qualname__", "callable")
         start = self.trained_ if going_on else self.pretrained
-        if start is not None:
-            start = load_pretrained(start, DIRECTIONS[self.direction]).fingerprint
+        if start is None:
+            tokenizer = make_tokenizer(self.tokenizer)
+        else:
+            start = load_pretrained(start, DIRECTIONS[self.direction])
+            tokenizer, start = start.tokenizer, start.fingerprint
         params["pretrained"] = start
-        return {**params, "texts": source.describe()}
+        return {**params, **source.describe(tokenizer)}
 
     def _split(
         self, documents: TokenLists, seed: int

@@ -88,3 +88,37 @@ def test_others_may_read_it_as_any_file_that_a_program_makes(tmp_path):
     finally:
         os.umask(earlier)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+CONTENT = {"b": [1, 2.5, None, True], "a": {"ä\ud800\n": "\udfff"}, "7": float("inf")}
+
+
+def test_json_comes_back_as_it_was(tmp_path):
+    files.write_json(tmp_path / "a.json", CONTENT)
+    assert files.read_json(tmp_path / "a.json") == CONTENT
+    files.write_json(tmp_path / "a.json", {1: (2, 3)})
+    assert files.read_json(tmp_path / "a.json") == {"1": [2, 3]}
+
+
+def test_no_flipped_bit_of_json_goes_unnoticed(tmp_path):
+    path = tmp_path / "a.json"
+    files.write_json(path, CONTENT)
+    content = path.read_bytes()
+    noticed = 0
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert files.read_json(path) == CONTENT  # it was a space, say
+        except ValueError as error:
+            assert "a.json is damaged" in str(error)
+            noticed += 1
+    assert noticed > 7 * len(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b"null", b"[" * 100_000, b"\xff\xfe{"])
+def test_what_is_no_such_json_is_named(content, tmp_path):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.json is damaged"):
+        files.read_json(tmp_path / "a.json")

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.special import expit
 
 from ..text.alignment import Span
+from ..text.rules import UNSPACED
 
-# Every character of these is a word of its own.
-_CJK = re.compile(r"[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_UNSPACED = re.compile(UNSPACED)
 
 
 class Word(NamedTuple):
@@ -116,7 +116,7 @@ class Explanation:
             return span[0] < before[1]
         last, first = self.text[span[0] - 1], self.text[span[0]]
         of_word = _is_of_word(first) or (first in "'\u2019" and span[1] - span[0] > 1)  # it's
-        return of_word and _is_of_word(last) and not _CJK.search(last + first)
+        return of_word and _is_of_word(last) and not _UNSPACED.search(last + first)
 
     def to_list(self) -> list[tuple[str, float, Span | None]]:
         """Token, attribution and span of every token.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .rules import MAJ, RULES, UP, Rule
+from .rules import MAJ, RULES, UP, Composition, Rule
 
 # Begin and end in the characters of a text, the end excluded.
 Span = tuple[int, int]
@@ -37,17 +37,12 @@ class AlignedText:
         """Take a text to which no rule has been applied yet."""
         return cls(text, list(range(len(text))), list(range(1, len(text) + 1)))
 
-    def after(self, rule: Rule) -> AlignedText:
+    def after(self, rule: Rule | Composition) -> AlignedText:
         """Apply a rule."""
-        if rule.triggers and not any(trigger in self.text for trigger in rule.triggers):
-            return self
-        replacement = rule.replacement
         parts: list[str] = []
         new = AlignedText("", [], [])
         done = 0
-        for match in rule.pattern.finditer(self.text):
-            start, stop = match.span()
-            by = match.expand(replacement) if isinstance(replacement, str) else replacement(match)
+        for start, stop, by in rule.replacements(self.text):
             parts += [self.text[done:start], by]
             new._extend(self.starts[done:start], self.ends[done:start])
             new._extend(*self._origins(start, stop, by))

@@ -1,168 +1,288 @@
-"""A corpus larger than memory, tokenised once into a file of ids."""
+"""What a language model is trained on: texts in memory, or a corpus that may be larger.
+
+Both are counted, to learn a vocabulary of, and encoded. A corpus is read as a stream and kept as
+ids in the files of a directory.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 from joblib import Parallel, delayed
 
-from ..files import atomic_write
-from .base import Tokenizer
+from ..files import atomic_write, file_sha256, read_json, write_json
+from ..progress_bar import Bar
 from .token_lists import TokenLists
+from .tokenizer import Tokenizer, batches
+from .tokenizers import CallableTokenizer, tokenizer_from_dict
+from .validation import CheckedTexts
+from .vocabulary import Vocabulary
 
-IDS_FILE, OFFSETS_FILE, DESCRIPTION_FILE = "ids.bin", "offsets.npy", "corpus.json"
+_IDS, _OFFSETS, _DESCRIPTION, _TOKENIZER = "ids.bin", "offsets.npy", "corpus.json", "tokenizer.json"
+
+# Where the texts of an iterator are while they are needed more than once.
+_COPY = "texts.jsonl"
 
 # What one worker gets at a time: large enough that sending a tokenizer along costs little.
 _CHARACTERS = 4_000_000
 
-NO_TEXTS = "Found array with 0 sample(s) while a minimum of 1 is required: X has no texts."
+# Which texts tell a tokenizer from others, and how many of their characters.
+_EVERY_TEXT_OF_THE_FIRST, _EVERY, _BEGINNING = 1_000, 100, 10_000
 
-Report = Callable[[int], None]
-"""Is told how many texts have been read since it was told last."""
+_NO_TEXTS = "Found array with 0 sample(s) while a minimum of 1 is required: X has no texts."
+
+TextSource = Union["TextsInMemory", "TextsOnDisk"]
 
 
-def count_words(
-    texts: Iterable[str], tokenizer: Tokenizer, *, n_jobs: int | None, report: Report
-) -> tuple[Counter[str], int]:
-    """Count the words of a corpus, and its texts.
+class TextsInMemory:
+    """Texts in a list.
 
     Parameters
     ----------
-    texts : iterable of str
-    tokenizer : Tokenizer
-        Need not be fitted.
-    n_jobs : int or None
-        Number of processes, as joblib takes it.
-    report : callable
-        Takes the number of texts that were read.
-
-    Returns
-    -------
-    counts : Counter of str
-    n_texts : int
+    texts : list of str
     """
-    total: Counter[str] = Counter()
-    n_texts = 0
-    for n_read, counts in _in_parallel(_count, tokenizer, texts, n_jobs):
-        total.update(counts)
-        n_texts += n_read
-        report(n_read)
-    return total, n_texts
+
+    def __init__(self, texts: list[str]):
+        self.texts = texts
+
+    def fit(self, tokenizer: Tokenizer, **limits: int) -> Tokenizer:
+        """Let `tokenizer` learn the vocabulary of the texts."""
+        return tokenizer.fit(self.texts, **limits)
+
+    def grow(self, tokenizer: Tokenizer, **limits: int) -> Tokenizer:
+        """Let `tokenizer` add what is new to its vocabulary."""
+        return tokenizer.grow(self.texts, **limits)
+
+    def encode(self, tokenizer: Tokenizer) -> TokenLists:
+        """Ids of all texts."""
+        return TokenLists(*tokenizer.encode(self.texts))
+
+    def describe(self, tokenizer: Tokenizer) -> dict[str, str]:
+        """Checksums of the texts and of what `tokenizer` makes of them."""
+        read = _Observed(self.texts, tokenizer)
+        for _ in read:
+            pass
+        return read.described()
 
 
-def write_corpus(
-    texts: Iterable[str],
-    tokenizer: Tokenizer,
-    directory: Path,
-    *,
-    n_jobs: int | None,
-    report: Report,
-    description: dict[str, Any],
-) -> TokenLists:
-    """Encode a corpus into files.
+class TextsOnDisk:
+    """Texts that are read as a stream and kept as ids in a directory.
+
+    A directory that has been filled before is used as it is, so that an interrupted training
+    does not tokenise again.
 
     Parameters
     ----------
-    texts : iterable of str
-    tokenizer : Tokenizer
-        Fitted.
+    texts : TextFiles or iterable of str
+        An iterator, which can be read only once, is copied to the directory first.
     directory : Path
-        Where the files go. Without its last file, `corpus.json`, a corpus is not complete.
     n_jobs : int or None
-        Number of processes, as joblib takes it.
-    report : callable
-        Takes the number of texts that were read.
-    description : dict
-        Is put into `corpus.json`.
+        Number of processes that tokenise, as joblib takes it.
+    verbose : bool
+        Show progress.
+    """
 
-    Returns
-    -------
-    TokenLists
-        Its ids are a memory map.
+    def __init__(self, texts: Iterable[str], directory: Path, *, n_jobs: int | None, verbose: bool):
+        self.texts = texts
+        self.directory = directory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, tokenizer: Tokenizer, **limits: int) -> Tokenizer:
+        """Let `tokenizer` learn the vocabulary of the texts."""
+        return self._learned(tokenizer, tokenizer.fit_counts, limits)
+
+    def grow(self, tokenizer: Tokenizer, **limits: int) -> Tokenizer:
+        """Let `tokenizer` add what is new to its vocabulary."""
+        if not tokenizer.can_grow(limits["max_vocab"]):
+            return tokenizer
+        return self._learned(tokenizer, tokenizer.grow_counts, limits)
+
+    def _learned(
+        self, tokenizer: Tokenizer, learn: Callable[..., Tokenizer], limits: dict[str, int]
+    ) -> Tokenizer:
+        file = self.directory / _TOKENIZER
+        if file.is_file():
+            return _restored(self._read(file), tokenizer)
+        counts: Counter[str] = Counter()
+        n_texts = 0
+        for n_read, some in self._in_batches("Counting words", _count, tokenizer):
+            counts.update(some)
+            n_texts += n_read
+        if not n_texts:
+            raise ValueError(_NO_TEXTS)
+        learned = learn(counts, **limits)
+        write_json(file, _described(learned))
+        return learned
+
+    def encode(self, tokenizer: Tokenizer) -> TokenLists:
+        """Ids of all texts, as a memory map."""
+        file = self.directory / _DESCRIPTION
+        digest = _digest(tokenizer.vocab.tokens)
+        if not file.is_file() or self._read(file)["vocabulary"] != digest:
+            file.unlink(missing_ok=True)  # without it, the corpus is not complete
+            self._write(tokenizer, digest)
+            (self.directory / _COPY).unlink(missing_ok=True)  # the ids are all that is needed now
+        return self._taken_up()
+
+    def _write(self, tokenizer: Tokenizer, vocabulary: str) -> None:
+        # Half the size, for as long as the ids fit.
+        dtype = np.dtype(np.uint16 if len(tokenizer.vocab) <= 2**16 else np.int32)
+        lengths = []
+        with atomic_write(self.directory / _IDS) as file:
+            for _, (ids, offsets) in self._in_batches("Tokenising", _encode, tokenizer):
+                file.write(ids.astype(dtype).tobytes())
+                lengths.append(np.diff(offsets))
+            if not lengths:
+                raise ValueError(_NO_TEXTS)
+        offsets = np.concatenate([[0], *lengths]).cumsum()
+        with atomic_write(self.directory / _OFFSETS) as file:
+            np.save(file, offsets)
+        described = {
+            "dtype": dtype.name,
+            "n_documents": len(offsets) - 1,
+            "n_tokens": int(offsets[-1]),
+            "files_sha256": {n: file_sha256(self.directory / n) for n in (_IDS, _OFFSETS)},
+            "vocabulary": vocabulary,
+        }
+        write_json(self.directory / _DESCRIPTION, described)
+
+    def _taken_up(self) -> TokenLists:
+        description = self._read(self.directory / _DESCRIPTION)
+        for name, sha256 in description["files_sha256"].items():
+            file = self.directory / name
+            if not file.is_file() or file_sha256(file) != sha256:
+                raise self._damaged(f"{file} is damaged or missing")
+        ids = np.memmap(self.directory / _IDS, dtype=description["dtype"], mode="r")
+        return TokenLists(ids, np.load(self.directory / _OFFSETS))
+
+    def describe(self, tokenizer: Tokenizer) -> dict[str, str]:
+        """Checksums of the texts and of what `tokenizer` makes of some of them.
+
+        Reads all texts. Those of an iterator are copied on the way.
+        """
+        read = _Observed(CheckedTexts(self.texts), tokenizer)
+        if isinstance(self.texts, Iterator) and not (self.directory / _DESCRIPTION).is_file():
+            self._copy(read)
+        else:
+            for _ in read:
+                pass
+        return read.described()
+
+    def _reread(self) -> Iterable[str]:
+        """The texts, from their beginning."""
+        if not isinstance(self.texts, Iterator):
+            return CheckedTexts(self.texts)
+        if not (self.directory / _COPY).is_file():
+            self._copy(CheckedTexts(self.texts))
+        return _Lines(self.directory / _COPY)
+
+    def _copy(self, texts: Iterable[str]) -> None:
+        with atomic_write(self.directory / _COPY) as file:
+            for text in texts:
+                file.write(f"{json.dumps(text)}\n".encode("ascii"))
+
+    def _in_batches(
+        self, label: str, work: Callable[..., Any], tokenizer: Tokenizer
+    ) -> Iterator[tuple[int, Any]]:
+        """Results of `work` for batch after batch of texts, in order, with the batches' sizes."""
+        # Only a few batches are ahead of the workers, so that memory stays bounded.
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator", pre_dispatch="2*n_jobs")
+        jobs = (
+            delayed(_with_size)(work, tokenizer, batch)
+            for batch in batches(self._reread(), _CHARACTERS, len)
+        )
+        with Bar(desc=label, unit="text", unit_scale=True, disable=not self.verbose) as bar:
+            for n_texts, result in parallel(jobs):
+                bar.update(n_texts)
+                yield n_texts, result
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        try:
+            return read_json(file)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, what: str) -> ValueError:
+        return ValueError(f"{what}: delete {self.directory} to tokenise the texts again.")
+
+
+class _Observed:
+    """Texts, and their checksums when they have been read.
+
+    Parameters
+    ----------
+    texts : iterable of str
+    tokenizer : Tokenizer
+        What it makes of some of the texts tells it from others, be it a function or an object.
+    """
+
+    def __init__(self, texts: Iterable[str], tokenizer: Tokenizer):
+        self.texts = texts
+        self.tokenizer = tokenizer
+
+    def __iter__(self) -> Iterator[str]:
+        self._text_digest, self._token_digest = hashlib.sha256(), hashlib.sha256()
+        for i, text in enumerate(self.texts):
+            encoded = text.encode("utf-8", "surrogatepass")
+            self._text_digest.update(len(encoded).to_bytes(8, "little") + encoded)
+            if i < _EVERY_TEXT_OF_THE_FIRST or i % _EVERY == 0:
+                tokens = self.tokenizer.split(text[:_BEGINNING])
+                self._token_digest.update(_digest(tokens).encode("ascii"))
+            yield text
+
+    def described(self) -> dict[str, str]:
+        """Checksums of all texts, and of the tokens of some."""
+        return {
+            "texts": self._text_digest.hexdigest(),
+            "tokenizer": f"one of tokens of checksum {self._token_digest.hexdigest()}",
+        }
+
+
+class _Lines:
+    """Texts of a file that has one in JSON on every line."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __iter__(self) -> Iterator[str]:
+        with self.path.open(encoding="ascii") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+@contextmanager
+def full_disk_named(directory: Path) -> Iterator[None]:
+    """Tell which disk is full and what to do: the system's own error does not.
+
+    Parameters
+    ----------
+    directory : Path
+        Where `TextsOnDisk` keep their ids.
 
     Raises
     ------
-    ValueError
-        If there are no texts.
+    OSError
     """
-    # Half the size, for as long as the ids fit.
-    dtype = np.dtype(np.uint16 if len(tokenizer.vocab) <= 2**16 else np.int32)
-    (directory / DESCRIPTION_FILE).unlink(missing_ok=True)
-    lengths = []
-    digest = hashlib.sha256()
-    with atomic_write(directory / IDS_FILE) as file:
-        for n_texts, (ids, offsets) in _in_parallel(_encode, tokenizer, texts, n_jobs):
-            block = ids.astype(dtype).tobytes()
-            file.write(block)
-            digest.update(block)
-            lengths.append(np.diff(offsets))
-            report(n_texts)
-        if not lengths:
-            raise ValueError(NO_TEXTS)
-    offsets = np.concatenate([[0], *lengths]).cumsum()
-    with atomic_write(directory / OFFSETS_FILE) as file:
-        np.save(file, offsets)
-    described = {
-        "dtype": dtype.name,
-        "n_documents": len(offsets) - 1,
-        "n_tokens": int(offsets[-1]),
-        "sha256": digest.hexdigest(),
-        **description,
-    }
-    with atomic_write(directory / DESCRIPTION_FILE) as file:
-        file.write(json.dumps(described).encode())
-    return read_corpus(directory)
-
-
-def describe_corpus(directory: Path) -> dict[str, Any] | None:
-    """What `write_corpus` noted, None if there is no complete corpus."""
-    file = directory / DESCRIPTION_FILE
-    if not file.is_file():
-        return None
-    description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return description
-
-
-def read_corpus(directory: Path) -> TokenLists:
-    """Open a corpus that `write_corpus` made.
-
-    Returns
-    -------
-    TokenLists
-        Its ids are a memory map.
-
-    Raises
-    ------
-    ValueError
-        If the files do not fit together.
-    """
-    description = describe_corpus(directory)
-    ids_file = directory / IDS_FILE
-    if description is None:
-        raise ValueError(f"{directory} holds no complete corpus.")
-    dtype = np.dtype(description["dtype"])
-    if ids_file.stat().st_size != description["n_tokens"] * dtype.itemsize:
-        raise ValueError(f"{ids_file} is damaged: delete {directory} to tokenise the texts again.")
-    ids = np.memmap(ids_file, dtype=dtype, mode="r")
-    return TokenLists(ids, np.load(directory / OFFSETS_FILE))
-
-
-def _in_parallel(
-    work: Callable[[Tokenizer, list[str]], Any],
-    tokenizer: Tokenizer,
-    texts: Iterable[str],
-    n_jobs: int | None,
-) -> Iterator[tuple[int, Any]]:
-    """Results of `work` for batch after batch, in order, with the batches' sizes."""
-    # Only a few batches are ahead of the workers, so that memory stays bounded.
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator", pre_dispatch="2*n_jobs")
-    yield from parallel(delayed(_with_size)(work, tokenizer, batch) for batch in _batches(texts))
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the ids of the texts are kept there while training. Free some "
+            "room, or set checkpoint_dir to a place that has it",
+            str(directory),
+        ) from error
 
 
 def _with_size(work: Any, tokenizer: Tokenizer, texts: list[str]) -> tuple[int, Any]:
@@ -177,14 +297,17 @@ def _encode(tokenizer: Tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndar
     return tokenizer.encode(texts)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        batch.append(text)
-        size += len(text) + 100
-        if size >= _CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _digest(tokens: Iterable[str]) -> str:
+    return hashlib.sha256(json.dumps(list(tokens)).encode("ascii")).hexdigest()
+
+
+def _described(tokenizer: Tokenizer) -> dict[str, Any]:
+    if isinstance(tokenizer, CallableTokenizer):
+        return {"kind": tokenizer.kind, "tokens": list(tokenizer.vocab.tokens)}
+    return tokenizer.to_dict()
+
+
+def _restored(description: dict[str, Any], like: Tokenizer) -> Tokenizer:
+    if isinstance(like, CallableTokenizer):
+        return CallableTokenizer(like.function, Vocabulary(description["tokens"]))
+    return tokenizer_from_dict(description)

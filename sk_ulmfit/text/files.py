@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import lzma
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any
+
+from ..files import local_path
 
 _OPENERS: dict[str, Callable[..., IO[str]]] = {
     ".gz": gzip.open,
@@ -18,11 +19,11 @@ _OPENERS: dict[str, Callable[..., IO[str]]] = {
     ".bz2": bz2.open,
 }
 
-# Bytes at both ends of a file that are read to tell it from others of its name and size.
-_END = 1_000_000
-
-# A longer document goes on as another one: a file without blank lines has to fit into memory.
+# A longer document, or line, goes on as another document: it has to fit into memory.
 _LONGEST = 10_000_000  # characters
+
+# Characters that tell what is no text.
+_BEGINNING = 1000
 
 
 class TextFiles:
@@ -34,12 +35,14 @@ class TextFiles:
     ----------
     paths : path or iterable of paths
         Files in UTF-8, plain or compressed (``.gz``, ``.xz``, ``.bz2``). A directory stands for
-        all files in it, in alphabetical order.
+        all files below it, in alphabetical order, but for hidden ones. ``~`` is the home directory.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file, or the directory is empty.
+        If there is no such file, or no file in the directory.
+    ValueError
+        If a path is an address such as ``s3://...``, or stands for neither a file nor a directory.
 
     Examples
     --------
@@ -61,13 +64,6 @@ class TextFiles:
         for path in self.paths:
             yield from _documents(path)
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Name, size, beginning and end of every file: enough to notice that they are others."""
-        return [
-            {"file": path.name, "bytes": path.stat().st_size, "sha256": _hash_of_ends(path)}
-            for path in self.paths
-        ]
-
 
 def as_text_files(X: Any) -> TextFiles | None:
     """Files that `X` stands for, if it is a path or a list of paths; else None."""
@@ -80,23 +76,34 @@ def as_text_files(X: Any) -> TextFiles | None:
     return None
 
 
-def _hash_of_ends(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256(file.read(_END))
-        file.seek(max(0, path.stat().st_size - _END))
-        digest.update(file.read(_END))
-    return digest.hexdigest()
-
-
 def _files_of(path: Path) -> list[Path]:
+    path = local_path(path)
     if path.is_file():
         return [path]
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {fspath(path)!r}.")
-    files = sorted(file for file in path.iterdir() if file.is_file() and file.name[0] != ".")
-    if not files:
-        raise FileNotFoundError(f"There are no files in the directory {fspath(path)!r}.")
-    return files
+    if path.is_dir():
+        files = list(_files_below(path, set()))
+        if not files:
+            raise FileNotFoundError(f"There are no files in the directory {str(path)!r}.")
+        return files
+    if path.exists():
+        raise ValueError(
+            f"{str(path)!r} is neither a file nor a directory but a pipe or a device: open it and "
+            "pass the texts that are in it, as an iterator."
+        )
+    raise FileNotFoundError(f"There is no file {str(path)!r}.")
+
+
+def _files_below(directory: Path, visited: set[Path]) -> Iterator[Path]:
+    real = directory.resolve()
+    if real in visited:  # a link that leads back up
+        return
+    visited.add(real)
+    for entry in sorted(directory.iterdir()):
+        if entry.name[0] != ".":
+            if entry.is_dir():
+                yield from _files_below(entry, visited)
+            elif entry.is_file():
+                yield entry
 
 
 def _documents(path: Path) -> Iterator[str]:
@@ -105,20 +112,23 @@ def _documents(path: Path) -> Iterator[str]:
     size = 0
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
-            for line in file:
+            if "\0" in file.read(_BEGINNING):  # an archive, or UTF-16
+                raise UnicodeError("there are NUL characters in it")
+            file.seek(0)
+            while line := file.readline(_LONGEST):
                 blank = not line.strip()
                 if not blank:
                     lines.append(line)
                     size += len(line)
-                if lines and (blank or size > _LONGEST):
+                if lines and (blank or size >= _LONGEST):
                     yield "".join(lines).strip()
                     lines, size = [], 0
-    except (UnicodeDecodeError, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+    except (UnicodeError, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the system: bz2 and gzip raise theirs without a number
         raise ValueError(
-            f"{fspath(path)!r} is damaged, or no text in UTF-8 that is compressed as its name "
-            f"says: {error}"
+            f"{str(path)!r} is damaged, or no text in UTF-8 that is compressed as its name says: "
+            f"{error}. Convert it to UTF-8, or pass a list of those files that are texts."
         ) from error
     if lines:
         yield "".join(lines).strip()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from .hugging_face import HuggingFaceTokenizer
-from .readable import undo_rules
-from .rules import SPECIAL_TOKENS, UNK
+from .rules import SPECIAL_TOKENS, UNK, undo_rules
+from .tokenizer import HuggingFaceTokenizer
 from .vocabulary import Vocabulary, most_frequent
 
 if TYPE_CHECKING:
@@ -106,12 +105,14 @@ class SubwordTokenizer(HuggingFaceTokenizer):
         pieces, merges = _learn_merges(spelled, alphabet, room, min_freq)
         return type(self)(Vocabulary([*SPECIAL_TOKENS, *pieces]), merges)
 
-    def grow(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> SubwordTokenizer:
+    def grow_counts(
+        self, counts: Counter[str], *, max_vocab: int, min_freq: int
+    ) -> SubwordTokenizer:
         """Return this tokenizer: it can spell new words already.
 
         Parameters
         ----------
-        texts : iterable of str
+        counts : Counter of str
         max_vocab, min_freq : int
             Not used.
 
@@ -121,6 +122,10 @@ class SubwordTokenizer(HuggingFaceTokenizer):
             Itself.
         """
         return self
+
+    def can_grow(self, max_vocab: int) -> bool:
+        """No: see `grow_counts`."""
+        return False
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the fitted tokenizer by a dict that JSON can hold.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from .base import Tokenizer
 from .subwords import SubwordTokenizer
+from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
 from .words import WordTokenizer
 

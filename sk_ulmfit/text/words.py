@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from .hugging_face import HuggingFaceTokenizer
-from .rules import SPECIAL_TOKENS, UNK
+from .rules import SOUTH_EAST_ASIAN, SPECIAL_TOKENS, UNK
+from .tokenizer import HuggingFaceTokenizer
 
 if TYPE_CHECKING:
     from tokenizers.models import Model
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #
 # Repetitions that something may follow have an upper limit. Without one, a "word" of millions of
 # characters makes the engine give up; with it, such a word is cut up.
-_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}ー"
-_LETTERS = rf"[\p{{L}}\p{{M}}\p{{N}}&&[^{_CJK}]]{{1,100}}"
+_UNSPACED = rf"\p{{Han}}\p{{Hiragana}}\p{{Katakana}}ー{SOUTH_EAST_ASIAN}"
+_LETTERS = rf"[\p{{L}}\p{{M}}\p{{N}}&&[^{_UNSPACED}]]{{1,100}}"
 _NOT = r"n['\x{2019}]t(?!\w)"  # with a straight or a curled apostrophe
 _CLITIC = r"['\x{2019}](?:s|re|ve|ll|d|m)(?!\w)"
 _EMOJI = r"\p{So}[\x{FE0F}\x{1F3FB}-\x{1F3FF}]{0,3}"  # with its skin tone
@@ -43,7 +43,7 @@ _PATTERN = "|".join(
         r"[:;=]-?[()](?!\w)",
         r"[\x{1F1E6}-\x{1F1FF}]{2}",
         rf"{_EMOJI}(?:\x{{200D}}{_EMOJI}){{0,9}}",
-        # any other character, among them those of Chinese and Japanese
+        # any other character, among them those of scripts without spaces
         r"\S",
     ]
 )
@@ -53,7 +53,8 @@ class WordTokenizer(HuggingFaceTokenizer):
     """Tokens are words and marks of punctuation, as of a blank English spaCy pipeline.
 
     Contractions are split (``do n't``), punctuation stands alone, numbers stay whole, and every
-    Chinese or Japanese character is a token. A word of which the vocabulary has no entry becomes
+    character of Chinese, Japanese, Thai, Lao, Burmese and Khmer is a token. A word of which the
+    vocabulary has no entry becomes
     ``xxunk``.
 
     Parameters

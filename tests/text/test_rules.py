@@ -1,14 +1,24 @@
-"""The rules, against what fastai 2.8 makes of the same texts, and against hostile texts."""
+"""The rules, against what fastai 2.8 makes of the same texts; hostile texts; the rules undone."""
 
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_ulmfit.text.rules import RULES, SPECIAL_TOKENS, apply_rules
+from sk_ulmfit.text.rules import (
+    MAX_REPEATS,
+    RULES,
+    SPECIAL_TOKENS,
+    Composition,
+    Rule,
+    apply_rules,
+    undo_rules,
+)
+from sk_ulmfit.text.tokenizers import SubwordTokenizer, WordTokenizer
 
 # Right: the output of fastai 2.8.12 (without its xxbos).
 AS_FASTAI = [
@@ -49,6 +59,8 @@ UNLIKE_FASTAI = [
     ("10 @,@ 800 @,@ 000 km", "10,800, xxrep 3 0 km"),
     ("no no no yes yes yes", "xxwrep 3 no xxwrep 3 yes"),
     ("a \ud800 b \udfff", "a \ufffd b \ufffd"),
+    ("my\u200b ca\xadrd", "my card"),
+    ("cafe\u0301", "caf\xe9"),
 ]
 
 
@@ -90,10 +102,90 @@ def test_every_rule_is_needed():
 
 
 @given(st.text(st.sampled_from("aA '#39;&quotampnbsp<br/>\\n\"@-.,unk…İΣ"), max_size=40))
-def test_triggers_leave_no_match_out(text):
+def test_what_is_said_not_to_concern_a_text_has_no_match_in_it(text):
     for rule in RULES:
-        assert rule.apply(text) == rule.pattern.sub(rule.replacement, text)
+        if isinstance(rule, Rule):
+            assert rule.apply(text) == rule.pattern.sub(rule.replacement, text)
         text = rule.apply(text)
+
+
+@given(
+    st.text(st.sampled_from("aA '#39;&quotampnbsp<br/>\\n\"@-.,unk…İΣ\u0301\u200b"), max_size=40)
+)
+def test_replacements_are_what_a_rule_applies(text):
+    for rule in RULES:
+        parts, done = [], 0
+        for start, stop, new in rule.replacements(text):
+            parts += [text[done:start], new]
+            done = stop
+        assert "".join([*parts, text[done:]]) == rule.apply(text)
+        text = rule.apply(text)
+
+
+LETTERS = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c))[0] in "LMN"]
+
+
+@given(
+    st.text(st.sampled_from(LETTERS) | st.sampled_from("eo\u0301\u0323한が\u3099Å"), max_size=30)
+)
+def test_accents_are_composed_as_unicode_says(text):
+    composed = unicodedata.normalize("NFC", text)
+    assert Composition().apply(text) == composed
+    assert Composition().apply(composed) == composed
+
+
+# Between, before and behind letters they are not seen.
+UNSEEN = {
+    "soft hyphen": "\xad",
+    "zero-width space": "\u200b",
+    "zero-width non-joiner": "\u200c",
+    "zero-width joiner": "\u200d",
+    "word joiner": "\u2060",
+    "byte order mark": "\ufeff",
+    "left to right": "\u200e",
+    "right to left": "\u200f\u202b",
+    "isolate": "\u2068",
+    "Mongolian vowel separator": "\u180e",
+    "variation selector": "\ufe0f",
+    "grapheme joiner": "\u034f",
+    "Hangul filler": "\u3164",
+    "tag": "\U000e0041",
+    "NUL": "\0",
+    "backspace": "\x08",
+    "entity": "&shy;",
+    "several": "\u200b\u200d\ufeff\xad",
+}
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN)
+@pytest.mark.parametrize(
+    "text", ["My card!", "NASA said so so so, sooooo", "über Ærø", "Это мой", "x"]
+)
+def test_what_is_not_seen_changes_nothing(text, unseen):
+    assert apply_rules(unseen.join(["", *text, ""])) == apply_rules(text)
+
+
+@pytest.mark.parametrize("form", ["NFD", "NFC"])
+@pytest.mark.parametrize(
+    "text", ["Élan in ZÜRICH", "tiếng Việt", "한국어 단어", "ёлка Й", "が ぱ", "Ωμέγα", "क़ला", "Å"]
+)
+def test_accents_may_be_typed_in_two_ways(text, form):
+    assert apply_rules(unicodedata.normalize(form, text)) == apply_rules(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian
+        "क्\u200dष",
+        "ශ්\u200dරී",
+        "👩\u200d👩\u200d👧",
+        "❤\ufe0f",
+        "🏳\ufe0f\u200d🌈",
+    ],
+)
+def test_joiners_stay_where_they_mean_something(text):
+    assert apply_rules(text) == text
 
 
 @given(st.text())
@@ -128,6 +220,11 @@ HOSTILE = {
     "sigmas": "Σσ",
     "xx": "xxrep ",
     "dots": ".a",
+    "accents": "e\u0301",
+    "accents alone": "\u0301\u0323",
+    "Hangul": "\u1112\u1161\u11ab",
+    "nothing to be seen": "\u200b\u200d",
+    "joined": "\u0645\u06cc\u200c",
 }
 
 
@@ -151,3 +248,64 @@ def test_huge_texts():
     assert apply_rules("a " * 1_000_000) == "xxwrep 1000000 a"
     assert apply_rules("&#" + "9" * 10_000 + ";").startswith("\ufffd")
     assert time.process_time() - start < 20
+
+
+WRITTEN = [
+    "What does NASA stand for?",
+    "He didn't say it's mine, but it could've been (once).",
+    "The well-known 12-day trip cost $5, i.e. 3% more!",
+    'He said "so be it" and left.',
+    "No no no: 12,345.5 km/h at 12:30!!!",
+    "Is my card #1 and/or the U.S. card?",
+    "日本語です",
+]
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_words_are_undone(text):
+    tokenizer = WordTokenizer().fit([text], max_vocab=200, min_freq=1)
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == text
+
+
+def test_what_the_rules_lose():
+    # The case of a single capital, and that a repeated character was not apart.
+    text = "I said nooo 10,000."
+    tokenizer = WordTokenizer().fit([text], max_vocab=200, min_freq=1)
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == "i said n ooo 10, 000."
+
+
+def test_subwords_are_undone():
+    tokenizer = SubwordTokenizer().fit(WRITTEN * 3, max_vocab=300, min_freq=1)
+    text = 'The NASA said: "so be it, well-known card"!'
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("xxbos xxmaj the xxup nasa xxrep 3 a xxwrep 3 no xxpad xxpad", "The NASA aaa no no no"),
+        ("xxwrep 3 xxmaj no .", "No No No."),
+        ("xxup do n't ( xxmaj yes )", "DON'T (Yes)"),
+        ("well - known but - xxmaj so", "well-known but - So"),
+        ("good :) bad", "good :) bad"),
+        # as a language model may write
+        ("xxmaj", ""),
+        ("xxmaj xxmaj the xxup", "The"),
+        ("xxrep a 3 xxwrep", "a 3"),
+        ("xxmaj xxunk xxunk card", "card"),
+        ("", ""),
+    ],
+)
+def test_marks_are_undone(text, expected):
+    assert undo_rules(text, word_tokens=True) == expected
+
+
+def test_repeats_are_limited():
+    assert undo_rules("xxrep 999999999 a", word_tokens=True) == "a" * MAX_REPEATS
+    assert undo_rules("xxwrep 999999999 ab", word_tokens=False).count("ab") == MAX_REPEATS
+
+
+@given(st.text(), st.booleans())
+def test_whatever_is_undone_reads_as_one_line(text, word_tokens):
+    shown = undo_rules(text, word_tokens=word_tokens)
+    assert shown == " ".join(shown.split())

@@ -171,12 +171,12 @@ def test_a_document_is_encoded_as_if_alone(kind):
 def test_pieces_and_batches_do_not_show(kind, monkeypatch):
     import re
 
-    from sk_ulmfit.text import pieces
+    from sk_ulmfit.text import tokenizer
 
     expected = FITTED[kind].encode([*TEXTS, " ".join(TEXTS), "x" * 40, "", "a\n\nb  c"])
-    monkeypatch.setattr(pieces, "_BATCH", 150)
+    monkeypatch.setattr(tokenizer, "_BATCH", 150)
     monkeypatch.setattr(
-        pieces, "_IN_PIECES", re.compile(pieces._IN_PIECES.pattern.replace("50000", "15"))
+        tokenizer, "_IN_PIECES", re.compile(tokenizer._IN_PIECES.pattern.replace("50000", "15"))
     )
     found = FITTED[kind].encode([*TEXTS, " ".join(TEXTS), "x" * 40, "", "a\n\nb  c"])
     assert all(map(np.array_equal, found, expected))

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import copy
+import re
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from .alignment import Span, aligned_rules, found_in_order, spans_of
-from .pieces import batches, clean_pieces, placed_pieces
-from .readable import undo_rules
-from .rules import SPECIAL_TOKENS
+from .rules import SPECIAL_TOKENS, apply_rules, undo_rules
 from .vocabulary import Vocabulary, most_frequent
+
+if TYPE_CHECKING:
+    import tokenizers
+    from tokenizers.models import Model
+    from tokenizers.pre_tokenizers import PreTokenizer
+
+# A long text is cut between words into pieces of this many characters, and the pieces of texts
+# long and short are encoded together up to that many: this bounds the memory that it takes.
+_PIECE, _BATCH = 50_000, 1_000_000
+_IN_PIECES = re.compile(rf"(?s).{{1,{_PIECE}}}(?=[ \n\t]|\Z)|[^ \n\t]+")
+
+T = TypeVar("T")
 
 
 class Tokenizer(ABC):
@@ -69,6 +80,7 @@ class Tokenizer(ABC):
         """Undo `_split` and the rules."""
         return undo_rules(" ".join(tokens), word_tokens=True)
 
+    @final
     def fit(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
         """Learn a vocabulary: the special tokens, then words by frequency.
 
@@ -93,11 +105,13 @@ class Tokenizer(ABC):
         ValueError
             If `max_vocab` leaves no room for a word.
         """
-        self._check_room(max_vocab)
+        self._check_room(max_vocab)  # before the texts are read
         return self.fit_counts(self.count(texts), max_vocab=max_vocab, min_freq=min_freq)
 
     def fit_counts(self, counts: Counter[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
         """Do what `fit` does, from the counts of all words.
+
+        A tokenizer with another kind of vocabulary overrides this, `grow_counts` and `can_grow`.
 
         Parameters
         ----------
@@ -114,6 +128,7 @@ class Tokenizer(ABC):
         words = most_frequent(counts, max_vocab - len(SPECIAL_TOKENS), min_freq)
         return self._with_vocab(Vocabulary([*SPECIAL_TOKENS, *words]))
 
+    @final
     def grow(self, texts: Iterable[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
         """Add the words of further texts to the vocabulary.
 
@@ -130,9 +145,13 @@ class Tokenizer(ABC):
         Tokenizer
             One whose vocabulary begins with this one's, so that known tokens keep their ids.
         """
-        if max_vocab <= len(self.vocab):
-            return self  # there is no room: the texts need not be read
+        if not self.can_grow(max_vocab):
+            return self
         return self.grow_counts(self.count(texts), max_vocab=max_vocab, min_freq=min_freq)
+
+    def can_grow(self, max_vocab: int) -> bool:
+        """Tell whether `grow` would read texts at all."""
+        return max_vocab > len(self.vocab)
 
     def grow_counts(self, counts: Counter[str], *, max_vocab: int, min_freq: int) -> Tokenizer:
         """Do what `grow` does, from the counts of all words.
@@ -179,7 +198,7 @@ class Tokenizer(ABC):
         bos_id = self.vocab.bos_id
         ids = array("i")
         lengths = array("q")
-        for batch in batches(clean_pieces(texts)):
+        for batch in batches(clean_pieces(texts), _BATCH, lambda piece: len(piece[1])):
             found = self._lookup([piece for _, piece in batch])
             for (starts_document, _), piece_ids in zip(batch, found, strict=True):
                 if starts_document:
@@ -288,11 +307,27 @@ class Tokenizer(ABC):
         -------
         Counter of str
         """
-        pieces = (piece for _, piece in clean_pieces(texts))
-        counts = Counter(chain.from_iterable(map(self._split, pieces)))
+        counts = Counter(self._words(texts))
         for token in SPECIAL_TOKENS:
             del counts[token]
         return counts
+
+    def split(self, text: str) -> list[str]:
+        """Tokens of a text, whether or not they are in the vocabulary, without ``xxbos``.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        list of str
+            The words that `count` counts.
+        """
+        return list(self._words([text]))
+
+    def _words(self, texts: Iterable[str]) -> Iterator[str]:
+        return chain.from_iterable(self._split(piece) for _, piece in clean_pieces(texts))
 
     def _check_room(self, max_vocab: int) -> None:
         if max_vocab <= len(SPECIAL_TOKENS):
@@ -304,3 +339,81 @@ class Tokenizer(ABC):
     def __repr__(self) -> str:
         size = "not fitted" if self._vocab is None else f"{len(self._vocab)} tokens"
         return f"<{type(self).__name__}: {size}>"
+
+
+class HuggingFaceTokenizer(Tokenizer):
+    """Base of tokenizers that are a `tokenizers.Tokenizer` inside.
+
+    That object is made when it is first needed, and never copied or pickled: its state is the
+    vocabulary, and what a subclass keeps beside it.
+
+    Parameters
+    ----------
+    vocab : Vocabulary, default=None
+        None before `fit`.
+    """
+
+    _backend: tokenizers.Tokenizer
+
+    @staticmethod
+    @abstractmethod
+    def _pre_tokenizer() -> PreTokenizer:
+        """What cuts texts into words."""
+
+    @abstractmethod
+    def _model(self) -> Model:
+        """What turns words into ids."""
+
+    def _make_backend(self) -> tokenizers.Tokenizer:
+        from tokenizers import Tokenizer as Backend
+
+        backend = Backend(self._model())
+        backend.pre_tokenizer = self._pre_tokenizer()
+        return backend
+
+    def _split(self, piece: str) -> list[str]:
+        return [word for word, _ in self._pre_tokenizer().pre_tokenize_str(piece)]
+
+    def _made_backend(self) -> tokenizers.Tokenizer:
+        if not hasattr(self, "_backend"):
+            self._backend = self._make_backend()
+        return self._backend
+
+    def _lookup(self, pieces: list[str]) -> Iterable[list[int]]:
+        return (encoding.ids for encoding in self._made_backend().encode_batch_fast(pieces))
+
+    def _places(self, piece: str) -> list[Span | None]:
+        return list(self._made_backend().encode(piece).offsets)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_backend"}
+
+
+def clean_pieces(texts: Iterable[str]) -> Iterator[tuple[bool, str]]:
+    """Pieces of all texts after the rules, each with whether it is the first one of its text."""
+    if isinstance(texts, str):
+        raise TypeError("A list of texts is needed, got a single str: put it into a list.")
+    for text in texts:
+        pieces = _IN_PIECES.findall(apply_rules(text)) or [""]
+        yield True, pieces[0]
+        for piece in pieces[1:]:
+            yield False, piece
+
+
+def placed_pieces(text: str) -> list[tuple[int, str]]:
+    """Pieces of a text after the rules, each with where in the text it begins."""
+    return [(match.start(), match[0]) for match in _IN_PIECES.finditer(text)] or [(0, "")]
+
+
+def batches(items: Iterable[T], n_characters: int, length: Callable[[T], int]) -> Iterator[list[T]]:
+    """Lists of items, with about `n_characters` in each."""
+    batch: list[T] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += length(item) + 100  # what an empty text costs, too
+        if size >= n_characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
