@@ -86,7 +86,8 @@ def slanted_triangular(
     -----
     With fewer than ``1 / cut_frac`` steps the paper's ``cut`` is zero; it is taken as one then.
     As the paper rounds it down, the lowest rate is reached some steps before the last where
-    ``n_steps * cut_frac`` is not whole: 9 of 19, 9 of 199.
+    ``n_steps * cut_frac`` is not whole: 9 of 19, 9 of 199. A single step is taken at the lowest
+    rate; the second of two at the highest.
     """
     cut = max(1, math.floor(n_steps * cut_frac))
     if step < cut:
@@ -98,6 +99,8 @@ def slanted_triangular(
 
 def one_cycle(step: int, n_steps: int, *, cut_frac: float = 0.25, lr_ratio: float = 32.0) -> float:
     """Cosine rise for `cut_frac` of the steps, then cosine fall (Smith 2018).
+
+    The lowest rate would be that of the step after the last.
 
     Parameters
     ----------
@@ -121,7 +124,7 @@ def one_cycle(step: int, n_steps: int, *, cut_frac: float = 0.25, lr_ratio: floa
 
 
 def cosine(step: int, n_steps: int, *, cut_frac: float = 0.0, lr_ratio: float = 32.0) -> float:
-    """Cosine fall from the first step to the last (Loshchilov and Hutter 2017).
+    """Cosine fall from the first step to the one after the last (Loshchilov and Hutter 2017).
 
     Parameters
     ----------

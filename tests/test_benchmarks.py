@@ -18,6 +18,8 @@ from sk_ulmfit.models.fastai import read_fastai
 from sk_ulmfit.pretrained import load_pretrained
 from tests.helpers import banking
 
+pytestmark = pytest.mark.one_version
+
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 TEXTS, LABELS = banking(3, 40)
 

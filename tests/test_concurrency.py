@@ -18,6 +18,8 @@ from sk_ulmfit import explain
 from tests.helpers import ON_GPU, ROUNDING, banking, classifier, language_model
 from tests.test_resources import ROOT, resident
 
+pytestmark = pytest.mark.one_version
+
 TEXTS, LABELS = banking(3, 30)
 
 

@@ -15,6 +15,8 @@ import pytest
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
 from tests.helpers import banking
 
+pytestmark = pytest.mark.one_version
+
 ROOT = Path(__file__).parent.parent
 
 

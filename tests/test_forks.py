@@ -12,7 +12,10 @@ import pytest
 
 from tests.helpers import ROUNDING, banking, classifier, language_model
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+pytestmark = [
+    pytest.mark.one_version,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here"),
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS, LABELS = banking(2, 20)

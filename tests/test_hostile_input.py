@@ -48,6 +48,8 @@ texts = st.one_of(
     st.sampled_from(TEXTS),
 )
 
+pytestmark = pytest.mark.one_version
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def fitted(request):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ["torch", "skorch", "tokenizers", "safetensors", "matplotlib"]
 
 
@@ -32,6 +38,39 @@ def test_imports_nothing_heavy(statement):
 def test_package_alone_needs_no_scikit_learn():
     # No stopwatch: without these, there is nothing left that could take time.
     assert modules_after("import sk_ulmfit").isdisjoint([*HEAVY, "sklearn", "scipy", "numpy"])
+
+
+def test_what_is_imported_is_declared():
+    """Optional packages are imported inside functions, and are extras."""
+    tops, anywhere = set(), set()
+    for source in (ROOT / "sk_ulmfit").rglob("*.py"):
+        tree = ast.parse(source.read_text("utf-8"))
+        delayed = {
+            id(node)
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef)
+            for node in ast.walk(function)
+        }
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:
+                anywhere.add(name)
+                if id(node) not in delayed:
+                    tops.add(name)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    def modules(requirements):
+        names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
+        return {{"scikit-learn": "sklearn"}.get(name, name) for name in names}
+
+    core = modules(project["dependencies"])
+    extras = modules(chain.from_iterable(project["optional-dependencies"].values()))
+    assert tops - {"sk_ulmfit"} <= core <= anywhere, "needed and declared"
+    assert anywhere - core - {"sk_ulmfit"} <= extras, "optional and declared"
 
 
 def test_version_is_that_of_the_distribution():

@@ -19,6 +19,8 @@ import sk_ulmfit
 from sk_ulmfit.training.net import TrainingInterrupted
 from tests.helpers import banking, classifier, language_model
 
+pytestmark = pytest.mark.one_version
+
 ROOT = Path(__file__).parent.parent
 TEXTS, LABELS = banking(2, 15)
 

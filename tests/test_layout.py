@@ -12,6 +12,8 @@ from tokenize import generate_tokens
 
 import pytest
 
+pytestmark = pytest.mark.one_version
+
 PACKAGE = Path(__file__).resolve().parent.parent / "sk_ulmfit"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

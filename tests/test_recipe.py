@@ -13,6 +13,8 @@ import pytest
 import sk_ulmfit
 from tests.helpers import banking
 
+pytestmark = pytest.mark.one_version
+
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS, _ = banking(3, 30)
 

@@ -57,6 +57,8 @@ THREADS = """
 import joblib, json, torch
 from tests.helpers import banking, classifier, language_model
 
+pytestmark = pytest.mark.one_version
+
 def threads_of_a_fit(seed):
     texts, y = banking()
     lm = language_model(random_state=seed, max_epochs=1).fit(texts)

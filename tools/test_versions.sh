@@ -18,8 +18,10 @@ esac
 constraints=$venv/constraints.txt
 
 "${PYTHON:-python3}" -m venv --clear "$venv"
+chosen="not slow"
 case $which in
     lowest)
+        chosen="not slow and not one_version"
         "$py" tools/lowest_versions.py >"$constraints"
         lowest_torch=$(sed -n 's/^torch==//p' "$constraints")
         sed -i '/^torch==/d' "$constraints"
@@ -39,4 +41,4 @@ esac
     --editable '.[dev]'
 "$py" -m pip list --disable-pip-version-check |
     grep -E '^(joblib|numpy|safetensors|scikit-learn|scipy|skorch|tokenizers|torch|tqdm) '
-"$py" -m pytest "$@"
+"$py" -m pytest -m "$chosen" "$@"

@@ -17,6 +17,8 @@ from skorch.callbacks import Callback
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
 from sk_ulmfit.datasets import load_banking77
 
+pytestmark = pytest.mark.one_version
+
 TEXTS = list(load_banking77(subset="train").data[:400])
 SMALL = {
     "pretrained": None,
