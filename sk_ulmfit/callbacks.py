@@ -61,7 +61,8 @@ class ScheduledLR(Callback):
 
     Notes
     -----
-    The number of steps of an epoch is the ``len`` of the net's training iterator.
+    The number of steps of an epoch is the ``len`` of the net's training iterator: an
+    `IterableDataset` needs a ``__len__``.
     """
 
     def __init__(
@@ -85,7 +86,14 @@ class ScheduledLR(Callback):
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         if not self.n_steps_:
             n_epochs = self.n_epochs or net.max_epochs
-            self.n_steps_ = n_epochs * len(net.get_iterator(dataset_train, training=True))
+            try:
+                n_batches = len(net.get_iterator(dataset_train, training=True))
+            except TypeError as error:
+                raise TypeError(
+                    "A course of the learning rate needs to know how many steps an epoch has, and "
+                    "the data are a stream without a length: give the dataset a __len__."
+                ) from error
+            self.n_steps_ = n_epochs * n_batches
 
     def on_batch_begin(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         if not training:
@@ -137,7 +145,9 @@ class GradualUnfreezing(Callback):
     Notes
     -----
     A frozen parameter has ``requires_grad=False``: no backward pass is computed below the lowest
-    trained layer, and an adaptive optimizer makes its state when the group is first trained.
+    trained layer, and an adaptive optimizer makes its state when the group is first trained. What
+    another callback freezes, such as skorch's `Freezer`, stays frozen, whatever their order: this
+    one is called after the others, and frees at the end of an epoch what it froze itself.
     """
 
     def __init__(self, schedule: str | Sequence[int] = "gradual"):
@@ -147,20 +157,27 @@ class GradualUnfreezing(Callback):
         self.epoch_ = 0
         groups = net.optimizer_.param_groups
         self.plan_ = trained_groups(self.schedule, len(groups), net.max_epochs)
-        self.trainable_ = [[p.requires_grad for p in group["params"]] for group in groups]
+        self.frozen_: list[Any] = []
+        # Called last it sees what others freeze.
+        net.callbacks_ = sorted(net.callbacks_, key=lambda named: named[1] is self)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         # A net that trains on past the plan stays with its last step.
         trained = self.plan_[min(self.epoch_, len(self.plan_) - 1)]
         for i, group in enumerate(net.optimizer_.param_groups):
-            for parameter, trainable in zip(group["params"], self.trainable_[i], strict=True):
-                parameter.requires_grad_(trainable and i in trained)
+            for parameter in group["params"]:
+                if i not in trained and parameter.requires_grad:
+                    parameter.requires_grad_(False)
+                    self.frozen_.append(parameter)
                 if not parameter.requires_grad:
                     parameter.grad = None  # or the optimizer would go on with the last one
         net.history.record("trained_groups", list(trained))
         self.epoch_ += 1
 
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        for parameter in self.frozen_:  # by this callback: what others froze stays frozen
+            parameter.requires_grad_(True)
+        self.frozen_ = []
+
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        for group, trainables in zip(net.optimizer_.param_groups, self.trainable_, strict=True):
-            for parameter, trainable in zip(group["params"], trainables, strict=True):
-                parameter.requires_grad_(trainable)
+        self.on_epoch_end(net)

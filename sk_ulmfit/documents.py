@@ -18,7 +18,9 @@ class EncodedDocuments:
 
     It behaves like a one-dimensional array of documents: it has a length, can be indexed (by
     position, slice, mask or array of positions) and split by cross-validation. If numpy asks for
-    an array, the documents are run through the encoder and pooled.
+    an array, the documents are run through the encoder and pooled, which makes an array of two
+    dimensions, whose `shape` and `ndim` they have. Every document is run once: its vector is kept,
+    and known to the parts that indexing makes. A pickle holds no vectors.
 
     Parameters
     ----------
@@ -26,8 +28,11 @@ class EncodedDocuments:
         Ids of every document's tokens.
     language_model : TrainedLanguageModel
         Tokenizer, sizes and weights.
-    pooling : {"concat", "mean", "max", "last", "concat-layers"}, default="concat"
+    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
+            default="concat-layers"
         How an array of features is made of a document.
+    device : str or torch.device, default="auto"
+        Where an array is computed.
 
     See Also
     --------
@@ -41,11 +46,26 @@ class EncodedDocuments:
         self,
         tokens: TokenLists,
         language_model: TrainedLanguageModel,
-        pooling: str = "concat",
+        pooling: str = "concat-layers",
+        device: Any = "auto",
     ):
         self.tokens = tokens
         self.language_model = language_model
         self.pooling = pooling
+        self._device = device  # (scikit-learn takes a public one for an array's)
+        self._share_vectors({}, np.arange(len(tokens)))
+
+    def _share_vectors(self, vectors: dict[Any, np.ndarray], numbers: np.ndarray) -> None:
+        # By pooling and number of the document among those that the first ones were.
+        self._vectors = vectors
+        self._numbers = numbers
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k not in ("_vectors", "_numbers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._share_vectors({}, np.arange(len(self.tokens)))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -61,20 +81,49 @@ class EncodedDocuments:
         if isinstance(key, tuple):
             key, *rest = key
             if any(part is not Ellipsis for part in rest):
-                raise IndexError("EncodedDocuments has one dimension.")
+                raise IndexError("EncodedDocuments can be indexed by document alone.")
         rows = np.atleast_1d(np.arange(len(self))[key])
-        return EncodedDocuments(self.tokens.take(rows), self.language_model, self.pooling)
+        tokens = self.tokens.take(rows)
+        part = EncodedDocuments(tokens, self.language_model, self.pooling, self._device)
+        part._share_vectors(self._vectors, self._numbers[rows])
+        return part
+
+    def take(self, indices: Any, axis: int = 0, **kwargs: Any) -> EncodedDocuments:
+        """Documents by position: what `numpy.take` asks for.
+
+        Parameters
+        ----------
+        indices : array-like of int
+        axis : 0
+        **kwargs
+            Ignored.
+
+        Returns
+        -------
+        EncodedDocuments
+        """
+        if axis != 0:
+            raise IndexError("EncodedDocuments can be indexed by document alone.")
+        return self[np.asarray(indices, dtype=np.intp)]
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return np  # which scikit-learn asks for with array_api_dispatch=True
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        features = self.features()
-        return features if dtype is None else features.astype(dtype, copy=False)
+        if copy is False:
+            raise ValueError(
+                "EncodedDocuments become an array by being run through a network: that cannot be "
+                "had without a copy."
+            )
+        return self.features().astype(dtype or np.float32, copy=False)
 
-    def features(self, device: Any = "auto") -> np.ndarray:
+    def features(self, device: Any = None) -> np.ndarray:
         """Pool the encoder's outputs over every document (paper section 3.3).
 
         Parameters
         ----------
-        device : str or torch.device, default="auto"
+        device : str or torch.device, default=None
+            Where to compute what is not known yet; that of the documents if None.
 
         Returns
         -------
@@ -84,10 +133,17 @@ class EncodedDocuments:
         """
         from .training.devices import resolve_device
 
-        device = resolve_device(device)
-        return self.pooled(
-            lambda direction: self.language_model.module(direction).encoder.to(device), device
-        )
+        keys = [(self.pooling, int(number)) for number in self._numbers]
+        rows = [row for row, key in enumerate(keys) if key not in self._vectors]
+        if rows or not keys:
+            device = resolve_device(self._device if device is None else device)
+            computed = self[rows].pooled(
+                lambda direction: self.language_model.module(direction).encoder.to(device), device
+            )
+            self._vectors.update(
+                (keys[row], vector) for row, vector in zip(rows, computed, strict=True)
+            )
+        return np.stack([self._vectors[key] for key in keys])
 
     def pooled(self, encoder_of: Callable[[str], AWDLSTM], device: torch.device) -> np.ndarray:
         """Pool the outputs of encoders that are there already.

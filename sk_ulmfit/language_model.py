@@ -516,7 +516,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         check_is_fitted(self)
         texts = check_texts(X)
         tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
-        documents = EncodedDocuments(tokens, self.trained_, self.pooling)
+        documents = EncodedDocuments(tokens, self.trained_, self.pooling, self.device)
         if self.output == "documents":
             return documents
         device = resolve_device(self.device)

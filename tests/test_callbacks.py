@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Freezer
 from torch import nn
 
 from sk_ulmfit.callbacks import (
@@ -145,3 +145,47 @@ def test_callbacks_can_be_set_through_the_net():
     net, _ = fit(GradualUnfreezing(), max_epochs=1)
     net.set_params(callbacks__GradualUnfreezing__schedule="last")
     assert dict(net.callbacks_)["GradualUnfreezing"].schedule == "last"
+
+
+@pytest.mark.parametrize("schedule", ["gradual", "full", "chain-thaw", (1, 1, 2)])
+@pytest.mark.parametrize("freezes_first", [True, False])
+@pytest.mark.parametrize("at", [1, 2])
+def test_what_another_callback_freezes_stays_frozen(schedule, freezes_first, at):
+    freezer, unfreezing = Freezer("upper.weight", at=at), GradualUnfreezing(schedule)
+    net, recorder = fit(*((freezer, unfreezing) if freezes_first else (unfreezing, freezer)))
+    weights = [recorder.start_, *recorder.weights_]
+    for one, other in itertools.pairwise(weights[at - 1 :]):
+        assert torch.equal(one["upper.weight"], other["upper.weight"])
+    assert not torch.equal(recorder.start_["upper.bias"], recorder.weights_[-1]["upper.bias"])
+    frozen = [name for name, p in net.module_.named_parameters() if not p.requires_grad]
+    assert frozen == ["upper.weight"]
+
+
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        X, y = load_digits(return_X_y=True)
+        return zip((X / 16).astype(np.float32), y, strict=True)
+
+
+class LongStream(Stream):
+    def __len__(self):
+        return 1797
+
+
+def test_streams_need_a_length():
+    def net(schedule):
+        return NeuralNetClassifier(
+            Digits,
+            criterion=nn.CrossEntropyLoss,
+            train_split=None,
+            classes=range(10),
+            max_epochs=2,
+            batch_size=100,
+            callbacks=[schedule],
+            verbose=0,
+        )
+
+    for schedule in (SlantedTriangularLR(), ScheduledLR("cosine", n_epochs=3)):
+        with pytest.raises(TypeError, match="give the dataset a __len__"):
+            net(schedule).fit(Stream(), y=None)
+    assert len(net(SlantedTriangularLR()).fit(LongStream(), y=None).history) == 2
