@@ -175,9 +175,10 @@ class GradualUnfreezing(Callback):
         self.epoch_ += 1
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.epoch_ < net.max_epochs:
+            self.on_train_end(net)  # before others freeze for the next epoch
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
         for parameter in self.frozen_:  # by this callback: what others froze stays frozen
             parameter.requires_grad_(True)
         self.frozen_ = []
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        self.on_epoch_end(net)

@@ -60,12 +60,7 @@ class LRFindResult:
         -------
         LRFinderDisplay
         """
-        return LRFinderDisplay(
-            learning_rates=self.learning_rates,
-            losses=self.losses,
-            smoothed_losses=self.smoothed_losses,
-            suggestion=self.suggestion,
-        ).plot(ax)
+        return LRFinderDisplay(**vars(self)).plot(ax)
 
 
 def lr_find(

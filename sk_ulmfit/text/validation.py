@@ -111,8 +111,10 @@ def _refuse_what_is_no_column(X: Any, name: str) -> None:
         if getattr(getattr(X, "dtype", None), "kind", "f") in "biufc":
             raise ValueError(
                 f"{name} has to be one-dimensional, a text an entry, got numbers of shape {shape}: "
-                "pass the texts themselves, not features made of them (before a ULMFiTClassifier, "
-                'a ULMFiTLanguageModel needs output="documents").'
+                "pass the texts themselves, not features made of them. Before a ULMFiTClassifier a "
+                'ULMFiTLanguageModel needs output="documents", and what makes an array of its X '
+                "(OneVsOneClassifier, BaggingClassifier, SelfTrainingClassifier, a scaler) can "
+                "stand neither between the two nor around the classifier."
             )
         hints = {0: f"[{name}.item()]", 2: f"{name}.ravel()" if 1 in shape else f"{name}[:, 0]"}
         hint = f": pass {hints[ndim]}" if ndim in hints else ""
