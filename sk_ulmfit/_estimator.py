@@ -1,15 +1,14 @@
-"""What the two estimators share: parameters of training, seeds, pickling, saving."""
+"""What the two estimators share: parameters of training, seeds, what was given, saving."""
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -25,6 +24,22 @@ DIRECTIONS = {
 
 # Attributes that fits which go on draw their random numbers by.
 _GOING_ON = ("_n_continued", "_first_split_seed")
+
+
+# What an interrupt says that came before there was anything new to keep.
+NOTHING_NEW = (
+    "Interrupted before an epoch was done: the estimator is fitted as it was before, by the "
+    "earlier fit."
+)
+
+
+class Seeds(NamedTuple):
+    """Seeds of one fit, those that it needs."""
+
+    start: int = 0  # of the language model that comes first, or of its random weights
+    split: int = 0
+    training: int = 0
+    head: int = 0
 
 
 class ULMFiTEstimator(BaseEstimator):
@@ -52,75 +67,73 @@ class ULMFiTEstimator(BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    # The parameter that may hold a trained model: it is used, not trained, so clones keep it.
-    _trained_parameter: ClassVar[str]
+    def _seeds(self, going_on: bool, *names: str) -> Seeds:
+        """Draw seeds for one fit, others for each fit that goes on from the one before.
 
-    # Fitted attributes that are made again when they are needed: never pickled, never hashed.
-    _cached: ClassVar[tuple[str, ...]] = ()
-
-    def _seeds(self, going_on: bool) -> Iterator[int]:
-        """Seeds for one fit, others for each fit that goes on from the one before."""
-        self._n_continued = getattr(self, "_n_continued", 0) + 1 if going_on else 0
+        What is held out is drawn once: judged by other texts, a fit that goes on would be judged by
+        what it was trained on.
+        """
         seed = self.random_state
         if going_on and isinstance(seed, Integral):
-            random = np.random.RandomState([int(seed), self._n_continued])
+            random = np.random.RandomState([int(seed), self._n_fits(going_on)])
         else:
             random = random_numbers(seed)
-        return iter(lambda: int(random.randint(np.iinfo(np.int32).max)), None)
+        drawn = {name: int(random.randint(np.iinfo(np.int32).max)) for name in names}
+        if going_on and hasattr(self, "_first_split_seed"):
+            drawn["split"] = self._first_split_seed
+        return Seeds(**drawn)
 
-    def _split_seed(self, drawn: int, going_on: bool) -> int:
-        """The seed of what is held out: a fit that goes on holds out what the first one did.
+    def _n_fits(self, going_on: bool) -> int:
+        return getattr(self, "_n_continued", 0) + 1 if going_on else 0
 
-        Judged by other texts, it would be judged by what it was trained on.
+    def _count_fit(self, going_on: bool, seeds: Seeds) -> None:
+        """Remember that a fit is done: one that fails leaves the next one's seeds as they were."""
+        self._n_continued = self._n_fits(going_on)
+        self._first_split_seed = seeds.split
+
+    def _keeps_earlier(self, history: list[dict[str, Any]], going_on: bool) -> bool:
+        """Whether an interrupted fit leaves the one before: it has not got through an epoch."""
+        return not going_on and not history and hasattr(self, "trained_")
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            By name; ``outer__inner`` is one of an estimator that is a parameter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
         """
-        if not going_on or not hasattr(self, "_first_split_seed"):
-            self._first_split_seed = drawn
-        return self._first_split_seed
+        for name in params:
+            outer, nested, inner = name.partition("__")
+            holder = params.get(outer, getattr(self, outer, None))
+            if (
+                nested
+                and outer in self.get_params(deep=False)
+                and not hasattr(holder, "set_params")
+            ):
+                raise ValueError(
+                    f"{outer}={holder!r} has no parameter {inner!r}: for {name} give an estimator, "
+                    f"{outer}=ULMFiTLanguageModel(), or use a Pipeline of the two."
+                )
+        return super().set_params(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "trained_")
-
-    def _options(self, seed: int, **overrides: Any) -> Any:
-        from .training.devices import resolve_device
-        from .training.net import TrainingOptions
-
-        options = {
-            "lr": self.lr,
-            "lr_decay": self.lr_decay,
-            "schedule": self.schedule,
-            "cut_frac": self.cut_frac,
-            "lr_ratio": self.lr_ratio,
-            "max_epochs": self.max_epochs,
-            "batch_size": self.batch_size,
-            "bptt": self.bptt,
-            "weight_decay": self.weight_decay,
-            "patience": self.patience if self.early_stopping else None,
-            "device": resolve_device(self.device),
-            "amp": bool(self.amp),
-            "seed": seed,
-            "verbose": int(self.verbose),
-            "callbacks": () if self.callbacks is None else tuple(self.callbacks),
-        }
-        return TrainingOptions(**{**options, **overrides})
-
-    def __sklearn_clone__(self) -> Any:
-        cloned = super().__sklearn_clone__()
-        trained = getattr(self, self._trained_parameter)
-        if hasattr(trained, "trained_"):
-            # clone() un-fits estimators in parameters: a search would start from random weights.
-            # A copy shares the weights, but not the parameters, which a search may set.
-            setattr(cloned, self._trained_parameter, copy.copy(trained))
-        return cloned
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in self._cached}
 
     def save(self, path: Any) -> None:
         """Save the fitted estimator as a directory of safetensors and JSON.
@@ -190,3 +203,28 @@ def continued(before: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> lis
     """Put the history of a fit that went on behind that of the fits before."""
     n_before = max((epoch["epoch"] for epoch in before), default=0)
     return before + [{**epoch, "epoch": epoch["epoch"] + n_before} for epoch in epochs]
+
+
+def refuse_fitted(given: Any, name: str, as_it_is: str, recipe: str) -> None:
+    """Refuse a fitted estimator as a parameter: its clones, in a search say, would not be fitted.
+
+    Parameters
+    ----------
+    given : object
+    name : str
+        Of the parameter.
+    as_it_is : str
+        What it means in a `FrozenEstimator`.
+    recipe : str
+        What to give instead of it to train a new one.
+
+    Raises
+    ------
+    ValueError
+    """
+    if hasattr(given, "trained_") and not isinstance(given, FrozenEstimator):
+        raise ValueError(
+            f"{name} is a {type(given).__name__} that is fitted, and it is not said what for. "
+            f"FrozenEstimator({name}), of sklearn.frozen, {as_it_is}; the directory that its "
+            f"save() wrote holds weights to begin with; {recipe} trains a new one."
+        )

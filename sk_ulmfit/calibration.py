@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp
 from sklearn.utils.validation import check_consistent_length
+
+from .models.classifier import log_probabilities
 
 __all__ = ["expected_calibration_error"]
 
@@ -22,31 +23,6 @@ _LOWEST, _HIGHEST = 0.05, 20.0
 # How far a temperature is expected to be from 1, as a standard deviation of its logarithm. A few
 # held-out texts that all happen to be right would otherwise ask for certainty.
 _EXPECTED_SPREAD = 0.5
-
-
-def log_probabilities(
-    logits: Sequence[np.ndarray], temperature: float, multilabel: bool
-) -> np.ndarray:
-    """Logarithm of the average of the probabilities that several networks give.
-
-    Parameters
-    ----------
-    logits : sequence of ndarray of shape (n, n_outputs)
-        Of each network.
-    temperature : float
-        What logits are divided by.
-    multilabel : bool
-        Every output is a label of its own.
-
-    Returns
-    -------
-    ndarray of shape (n, n_outputs), float64
-        In float32 probabilities would sum to 1 for a network, but not for scikit-learn.
-    """
-    scaled = np.stack(logits).astype(np.float64) / temperature
-    log_p = -np.logaddexp(0.0, -scaled) if multilabel else log_softmax(scaled, axis=2)
-    averaged: np.ndarray = logsumexp(log_p, axis=0) - np.log(len(logits))
-    return averaged
 
 
 def fit_temperature(

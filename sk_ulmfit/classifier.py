@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -15,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ._estimator import ULMFiTEstimator, continued
+from ._estimator import NOTHING_NEW, Seeds, ULMFiTEstimator, continued, refuse_fitted
 from ._targets import (
     Targets,
     document_weights,
@@ -24,19 +25,22 @@ from ._targets import (
     read_labels,
     split_rows,
 )
-from .calibration import fit_temperature, log_probabilities
+from .calibration import fit_temperature
 from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
-from .models.classifier import TrainedClassifier
-from .models.inference import predict_logits
+from .models import TrainedClassifier
 from .models.names import directions_of, load_pretrained
-from .modules import POOLINGS, TextClassifier
+from .modules import POOLINGS
 from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.classifier import classifier_stage
+from .training.classifier import ClassifierOptions, Labelled, classifier_stage
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted
+
+# Hidden layers that are as wide as there are classes have weights by their square: of thousands of
+# classes the head would be larger than all else.
+_WIDEST_HEAD = 500
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
@@ -51,12 +55,13 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     language_model : str, path, ULMFiTLanguageModel or None, default="en-small"
         The language model to begin with, if `X` is raw texts:
 
-        - what `ULMFiTLanguageModel` takes as ``pretrained`` (None: a random start), such as a
-          fitted one: it is fine-tuned on the texts first (stage 2), by default parameters;
-        - an unfitted `ULMFiTLanguageModel`: cloned and fitted on the texts first;
+        - a name or path: weights that are fine-tuned on the texts first (stage 2), by default
+          parameters of `ULMFiTLanguageModel` (None: from a random start);
+        - an unfitted `ULMFiTLanguageModel`: a recipe, cloned and fitted on the texts first;
         - a fitted one in a `sklearn.frozen.FrozenEstimator`: used as it is.
 
-        Not used if `X` is the `EncodedDocuments` of a language-model step.
+        A fitted one without that is refused: its clones in a search would be unfitted. Not used
+        if `X` is the `EncodedDocuments` of a language-model step.
     unfreeze_schedule : {"gradual", "full", "last", "chain-thaw"} or tuple of int, \
             default="gradual"
         Which layers are trained in which epoch (section 3.3 of [1]_). "gradual": the last layer
@@ -98,7 +103,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     head_sizes : tuple of int or "auto", default="auto"
         Widths of the head's hidden layers. "auto": one of 50, as the paper's, or of twice as many
         as there are classes if that is more: a layer narrower than the classes would have to tell
-        more of them apart than it has units.
+        more of them apart than it has units. At most 500: such a layer grows with their square.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
             default="concat-layers"
         How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
@@ -108,7 +113,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         next, lower ones better what a text is about.
     calibrate : bool, default=False
         Set texts aside and scale the logits by the temperature at which the labels of these are
-        most probable [3]_. Networks tend to be too sure; predictions hardly change.
+        most probable [3]_. Networks tend to be too sure; predictions hardly change. Without effect
+        in `partial_fit`, which sets no texts aside.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss.
     label_smoothing : float, default=0.1
@@ -122,15 +128,19 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         can be done.
     early_stopping : bool, default=False
         Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
-        back to the best epoch's weights.
+        back to the best epoch's weights. Without effect in `partial_fit`.
     patience : int, default=3
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the training. ``EpochScoring("accuracy", lower_is_better=False)``
-        puts that of the texts set aside (for `early_stopping` or `calibrate`) into `history_`.
-        What scores see of classes is their numbers in `classes_`; of two directions they see the
-        one in training, of R-Drop's two predictions the first. Rates and frozen layers are set
-        before every step and epoch, whatever a callback made of them.
+        Further callbacks of the training, which are used as they are, not copied. One that raises
+        `KeyboardInterrupt` ends the training of that direction, as skorch's own do.
+        ``EpochScoring("accuracy", lower_is_better=False)`` puts that of the texts set aside (for
+        `early_stopping` or `calibrate`) into `history_`. What scores see of classes is their
+        numbers in `classes_`; of two directions they see the one in training, of R-Drop's two
+        predictions the first. Rates and frozen layers are set before every step and epoch,
+        whatever a callback made of them. The network that they see has embeddings of the words
+        that occur in the texts alone: its weights, which skorch's `Checkpoint` writes, fit no
+        other network.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False
@@ -196,9 +206,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
-
-    _trained_parameter = "language_model"
-    _cached = ("_modules",)
 
     trained_: TrainedClassifier
     language_model_: ULMFiTLanguageModel
@@ -294,7 +301,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         going_on = self.warm_start and hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
-        return self._fit(X, targets, sample_weight, going_on)
+        sets_aside = self.early_stopping or self.calibrate
+        return self._fit(X, targets, sample_weight, going_on, sets_aside=sets_aside)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -305,6 +313,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         sample_weight: Any = None,
     ) -> ULMFiTClassifier:
         """Train all layers for one epoch more, at constant learning rates.
+
+        No texts are set aside: `early_stopping` and `calibrate` have no effect, and what an
+        earlier `fit` calibrated is so no longer.
 
         Parameters
         ----------
@@ -335,8 +346,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         elif classes is not None:
             classes = read_classes(classes)
         targets = encode_targets(y, len(X), classes)
-        overrides = {"max_epochs": 1, "schedule": "constant", "patience": None}
-        return self._fit(X, targets, sample_weight, going_on, "full", **overrides)
+        if self.calibrate:
+            warnings.warn(
+                "calibrate=True has no effect in partial_fit, which sets no texts aside: the "
+                "probabilities are those of the network.",
+                UserWarning,
+                stacklevel=3,  # where it was called, behind scikit-learn's wrapper
+            )
+        one_epoch: dict[str, Any] = {"max_epochs": 1, "schedule": "constant"}
+        plan = {"unfreeze_schedule": "full", "sets_aside": False, "relative": False, **one_epoch}
+        return self._fit(X, targets, sample_weight, going_on, early_stopping=False, **plan)
 
     def _fit(
         self,
@@ -344,26 +363,26 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         targets: Targets,
         sample_weight: Any,
         going_on: bool,
-        unfreeze_schedule: Any = None,
-        **overrides: Any,
+        *,
+        sets_aside: bool,
+        relative: bool = True,
+        **changes: Any,
     ) -> ULMFiTClassifier:
-        self._check_sizes(self.unfreeze_schedule)
-        seeds = self._seeds(going_on)
-        if sample_weight is not None:
-            labelled = targets.labelled
-            checked = _check_sample_weight(sample_weight, labelled, ensure_non_negative=True)
-            sample_weight = checked[labelled]
-        weights = document_weights(
-            targets, self.class_weight, sample_weight, relative=not overrides
-        )
+        """Train on checked labels, by the parameters but for some changes.
+
+        `relative` tells whether only ratios of the texts' weights count.
+        """
+        self._check_sizes()
+        first = () if going_on else ("start",)
+        seeds = self._seeds(going_on, *first, "split", "training", "head")
+        weights = self._weights(targets, sample_weight, relative)
         if going_on:
-            start, language_model = self.trained_, self.language_model_
             self._check_goes_on(targets)
-            if not self.calibrate:
-                start = replace(start, temperature=1.0)  # the old one is of other weights
-            documents = self._tokens(X)
+            language_model, documents = self.language_model_, self._tokens(X)
+            # (a temperature is of the weights that it was fitted for)
+            start = replace(self.trained_, temperature=1.0)
         else:
-            documents, language_model = self._language_model_stage(X, next(seeds))
+            language_model, documents = self._language_model_stage(X, seeds)
             start = TrainedClassifier(
                 language_model.trained_,
                 targets.classes,
@@ -371,63 +390,69 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 self._head_sizes(len(targets.classes)),
                 self.pooling,
             )
+        train, valid = self._split(documents, targets, weights, seeds, sets_aside)
+        options = ClassifierOptions.of(self, seed=seeds.training, **changes)
+        try:
+            outcome = classifier_stage(start, train, valid, options, seeds.head)
+        except Exception as error:
+            if not going_on and not isinstance(X, EncodedDocuments):
+                self._hand_over(language_model, error)
+                error.add_note(
+                    "The language model is trained and kept: a fit with language_model="
+                    "FrozenEstimator(estimator.language_model_) takes it as it is. (Of an "
+                    "estimator that was fitted before, it is the error's language_model.)"
+                )
+            raise
+        interrupt = outcome.interrupt
+        if interrupt is not None and self._keeps_earlier(outcome.history, going_on):
+            raise TrainingInterrupted([], NOTHING_NEW) from interrupt
+        # Directions that an interrupt did not let begin stay as they were, if they were trained.
+        trained = replace(start, weights={**start.weights, **outcome.weights})
+        if self.calibrate and valid is not None and interrupt is None:
+            logits = trained.logits(valid[0], options.device, self.bptt)
+            temperature = fit_temperature(logits, *valid[1:], trained.multilabel)
+            trained = replace(trained, temperature=temperature)
+        history = continued(self.history_ if going_on else [], outcome.history)
+        self._set_fitted(trained, language_model, history)
+        self._count_fit(going_on, seeds)
+        if interrupt is not None:
+            raise TrainingInterrupted(outcome.history) from interrupt
+        return self
+
+    def _weights(self, targets: Targets, sample_weight: Any, relative: bool) -> np.ndarray:
+        """Weights of the labelled texts in the loss."""
+        if sample_weight is not None:
+            labelled = targets.labelled
+            checked = _check_sample_weight(sample_weight, labelled, ensure_non_negative=True)
+            sample_weight = checked[labelled]
+        return document_weights(targets, self.class_weight, sample_weight, relative=relative)
+
+    def _split(
+        self,
+        documents: TokenLists,
+        targets: Targets,
+        weights: np.ndarray,
+        seeds: Seeds,
+        sets_aside: bool,
+    ) -> tuple[Labelled, Labelled | None]:
+        """Texts to train on, and texts set aside, with targets and weights."""
         documents = documents.take(np.flatnonzero(targets.labelled))
         # A weight of zero means the same as leaving the text out.
         rows = np.flatnonzero(weights)
-        train, valid = rows, rows[:0]
-        split_seed = self._split_seed(next(seeds), going_on)
-        sets_aside = (self.early_stopping or self.calibrate) and not overrides
+        parts = [rows]
         if sets_aside and len(rows) > 1:
-            train, valid = split_rows(targets, rows, self.validation_fraction, split_seed)
+            parts = [*split_rows(targets, rows, self.validation_fraction, seeds.split)]
+        labelled = [(documents.take(part), targets.codes[part], weights[part]) for part in parts]
+        return labelled[0], labelled[1] if len(parts) > 1 and len(parts[1]) else None
 
-        schedule = self.unfreeze_schedule if unfreeze_schedule is None else unfreeze_schedule
-        n_epochs = overrides.pop("max_epochs", self.max_epochs)
-        groups = layer_groups("classifier", start.language_model.n_layers)
-        n_epochs = len(trained_groups(schedule, len(groups), n_epochs))
-        options = self._options(
-            next(seeds),
-            max_epochs=n_epochs,
-            label_smoothing=self.label_smoothing,
-            r_drop=self.r_drop if self.dropout_mult else 0.0,
-            **overrides,
-        )
-        head_seed = next(seeds)
-        held_out = (documents.take(valid), targets.codes[valid], weights[valid])
-        modules = {
-            direction: start.training_module(
-                direction, bptt=self.bptt, dropout_mult=self.dropout_mult, seed=head_seed
-            )
-            for direction in start.language_model.directions
-        }
-        try:
-            fitted, history, interrupt = classifier_stage(
-                modules,
-                (documents.take(train), targets.codes[train], weights[train]),
-                held_out if len(valid) else None,
-                options,
-                schedule,
-                targets.multilabel,
-                self.frozen_dropout,
-            )
-        except Exception as error:
-            if not going_on and not isinstance(X, EncodedDocuments):
-                self.language_model_ = language_model  # hours of training, perhaps
-                error.add_note(
-                    "The language model is trained and kept: a fit with language_model="
-                    "FrozenEstimator(estimator.language_model_) takes it as it is."
-                )
-            raise
-        history = continued(self.history_ if going_on else [], history)
-        # Directions that an interrupt did not let begin stay as they were, if they were trained.
-        fitted = {**start.weights, **fitted}
-        self._set_fitted(replace(start, weights=fitted), language_model, history)
-        if interrupt is not None:
-            raise interrupt
-        if self.calibrate and len(valid):
-            logits = self._logits(held_out[0])
-            temperature = fit_temperature(logits, *held_out[1:], targets.multilabel)
-            self.trained_ = replace(self.trained_, temperature=temperature)
-        return self
+    def _hand_over(self, language_model: ULMFiTLanguageModel, error: BaseException) -> None:
+        """Let a language model outlive the error after it: it may be hours of training.
+
+        An earlier fit stays whole: it is of another one.
+        """
+        error.language_model = language_model  # type: ignore[attr-defined]
+        if not hasattr(self, "trained_"):
+            self.language_model_ = language_model
 
     def _check_goes_on(self, targets: Targets) -> None:
         """Refuse a fit that would go on with another task or another head."""
@@ -442,9 +467,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                     f"has {fitted!r}. Set it back, or fit anew with warm_start=False."
                 )
 
-    def _check_sizes(self, schedule: Any) -> None:
+    def _check_sizes(self) -> None:
         """Refuse, before hours of training, what would fail after them."""
         resolve_device(self.device)
+        schedule = self.unfreeze_schedule
         if not isinstance(schedule, str):
             trained_groups(schedule, max(1, len(schedule)), 1)
         if self.head_sizes != "auto" and not all(
@@ -465,17 +491,23 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def _head_sizes(self, n_classes: int) -> tuple[int, ...]:
         if self.head_sizes == "auto":
-            return (max(50, 2 * n_classes),)
+            return (min(max(50, 2 * n_classes), _WIDEST_HEAD),)
         return tuple(self.head_sizes)  # type: ignore[arg-type]
 
     def _language_model_stage(
-        self, X: list[str] | EncodedDocuments, seed: int
-    ) -> tuple[TokenLists, ULMFiTLanguageModel]:
-        """Get documents and language model ready: stage 2, unless a step before has done it."""
+        self, X: list[str] | EncodedDocuments, seeds: Seeds
+    ) -> tuple[ULMFiTLanguageModel, TokenLists]:
+        """Get language model and documents ready: stage 2, unless a step before has done it."""
         if isinstance(X, EncodedDocuments):
             language_model = ULMFiTLanguageModel.from_trained(X.language_model, device=self.device)
-            return self._cut(X.tokens), language_model
+            return language_model, self._cut(X.tokens)
         given = self.language_model
+        refuse_fitted(
+            given,
+            "language_model",
+            "is used as it is",
+            "an unfitted one, as clone() of sklearn.base makes,",
+        )
         if isinstance(given, FrozenEstimator):
             # A copy: whatever becomes of the user's, this one stays what training began with.
             language_model = copy.copy(given.estimator)
@@ -486,31 +518,39 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 )
             check_is_fitted(language_model)
         else:
-            if isinstance(given, ULMFiTLanguageModel) and not hasattr(given, "trained_"):
-                language_model = clone(given)
-            else:
-                language_model = ULMFiTLanguageModel(
-                    given,
-                    direction="forward" if given is None else direction_named(directions_of(given)),
-                    device=self.device,
-                    amp=self.amp,
-                    verbose=self.verbose,
-                )
-            # Without a seed for both, that of an unfinished training in checkpoint_dir holds.
-            if language_model.random_state is None and self.random_state is not None:
-                language_model.set_params(random_state=seed)
-            self._check_steps(language_model)
-            try:
-                language_model.fit(X)
-            except TrainingInterrupted as interrupt:
-                self.language_model_ = language_model
-                raise TrainingInterrupted(
-                    interrupt.history,
-                    "Interrupted while the language model was trained. language_model_ holds what "
-                    "it had learned; the classifier is not trained.",
-                ) from interrupt
+            language_model = self._fine_tuned(given, X, seeds)
         tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
-        return self._cut(tokens), language_model
+        return language_model, self._cut(tokens)
+
+    def _fine_tuned(self, given: Any, X: list[str], seeds: Seeds) -> ULMFiTLanguageModel:
+        """Fit a recipe on the texts, or the default one with weights to begin with."""
+        if isinstance(given, ULMFiTLanguageModel):
+            language_model = clone(given)
+        else:
+            language_model = ULMFiTLanguageModel(
+                given,
+                direction="forward" if given is None else direction_named(directions_of(given)),
+                device=self.device,
+                amp=self.amp,
+                verbose=self.verbose,
+            )
+        # Without a seed for both, that of an unfinished training in checkpoint_dir holds.
+        if language_model.random_state is None and self.random_state is not None:
+            language_model.set_params(random_state=seeds.start)
+        self._check_steps(language_model)
+        try:
+            return language_model.fit(X)
+        except TrainingInterrupted as interrupt:
+            told = TrainingInterrupted(
+                interrupt.history,
+                "Interrupted while the language model was trained. language_model_ holds what it "
+                "had learned; the classifier is not trained."
+                if not hasattr(self, "trained_")
+                else "Interrupted while the language model was trained: the estimator is fitted as "
+                "it was before. The error's language_model holds what it had learned.",
+            )
+            self._hand_over(language_model, told)
+            raise told from interrupt
 
     def _set_fitted(
         self,
@@ -523,20 +563,21 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.language_model_ = language_model
         self.history_ = history
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
-        self._modules: dict[str, TextClassifier] = {}
         return self
 
-    def _tokens(self, X: Iterable[str] | EncodedDocuments) -> TokenLists:
+    def _tokens(
+        self, X: Iterable[str] | EncodedDocuments, trained: TrainedClassifier | None = None
+    ) -> TokenLists:
         """Tokens of `X` in the vocabulary that the classifier was fitted with."""
-        trained = self.trained_.language_model
-        if isinstance(X, EncodedDocuments):
-            if X.language_model.fingerprint != trained.fingerprint:
-                raise ValueError(
-                    "These documents were encoded by another language model than the one that the "
-                    "classifier was fitted on. Encode them with that one's transform()."
-                )
-            return self._cut(X.tokens)
-        return self._cut(TokenLists(*trained.tokenizer.encode(check_texts(X))))
+        trained = trained or self.trained_
+        if not isinstance(X, EncodedDocuments):
+            return self._cut(TokenLists(*trained.language_model.tokenizer.encode(check_texts(X))))
+        if not trained.language_model.reads(X.language_model):
+            raise ValueError(
+                "These documents were encoded by another language model than the one that the "
+                "classifier was fitted on. Encode them with that one's transform()."
+            )
+        return self._cut(X.tokens)
 
     def _cut(self, tokens: TokenLists) -> TokenLists:
         return tokens if self.max_length is None else tokens.head(self.max_length)
@@ -568,9 +609,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         -------
         ndarray of shape (n_texts, n_classes)
         """
-        check_is_fitted(self)
-        logits = self._logits(self._tokens(X))
-        return log_probabilities(logits, self.trained_.temperature, self.trained_.multilabel)
+        trained, question = self._read(X)
+        return trained.log_probabilities(*question)
 
     def decision_function(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
         """Scores that order texts as the probabilities do, but never saturate.
@@ -586,13 +626,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             With two classes, the logarithm of the odds of the second; with more, logarithms of
             their probabilities; in a multilabel problem, that of the odds of every label.
         """
-        check_is_fitted(self)
-        trained = self.trained_
-        logits = self._logits(self._tokens(X))
-        scores = log_probabilities(logits, trained.temperature, trained.multilabel)
-        if trained.multilabel:
-            return scores - log_probabilities([-one for one in logits], trained.temperature, True)
-        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+        trained, question = self._read(X)
+        scores = trained.log_odds(*question)
+        if trained.multilabel or scores.shape[1] != 2:
+            return scores
+        return scores[:, 1] - scores[:, 0]
 
     def score(
         self, X: Iterable[str] | EncodedDocuments, y: Any, sample_weight: Any = None
@@ -623,18 +661,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         known = X[rows] if isinstance(X, EncodedDocuments) else [X[row] for row in rows]
         return float(super().score(known, labels.values, sample_weight))
 
-    def _logits(self, tokens: TokenLists) -> list[np.ndarray]:
-        """Logits of every direction, each of shape (n_texts, n_outputs)."""
-        device = resolve_device(self.device)
-        return [
-            predict_logits(
-                self._module(direction, device),
-                tokens.reversed() if direction == "backward" else tokens,
-                device,
-            )
-            for direction in self.trained_.weights
-        ]
-
     def predict(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
         """Predict the class of every text.
 
@@ -648,18 +674,22 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         ndarray of shape (n_texts,) or (n_texts, n_outputs)
             Classes, or an indicator matrix of the labels with a probability above one half.
         """
-        p = self.predict_proba(X)
-        if self.trained_.multilabel:
+        trained, question = self._read(X)
+        p = np.exp(trained.log_probabilities(*question))
+        if trained.multilabel:
             return (p > 0.5).astype(np.int64)
-        return self.classes_[p.argmax(axis=1)]
+        return trained.classes[p.argmax(axis=1)]
 
-    def _module(self, direction: str, device: torch.device) -> TextClassifier:
-        """Build the network of a direction, or take the one built before."""
-        key = f"{direction} {device}"
-        modules = self.__dict__.setdefault("_modules", {})
-        if key not in modules:
-            modules[key] = self.trained_.module(direction, self.bptt).to(device)
-        return modules[key]
+    def _read(
+        self, X: Iterable[str] | EncodedDocuments
+    ) -> tuple[TrainedClassifier, tuple[TokenLists, torch.device, int]]:
+        """What is asked, and what it is asked about.
+
+        One model answers from begin to end, whatever becomes of the estimator meanwhile.
+        """
+        check_is_fitted(self)
+        trained = self.trained_
+        return trained, (self._tokens(X, trained), resolve_device(self.device), self.bptt)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from .models import TrainedLanguageModel
-from .modules import AWDLSTM, pooled_size
+from .modules import pooled_size
 from .text.token_lists import TokenLists
+from .training.devices import resolve_device
 
 
 class EncodedDocuments:
@@ -131,45 +130,16 @@ class EncodedDocuments:
             For every direction of the language model ``[h_T, max, mean]``, or the one of them
             that `pooling` names.
         """
-        from .training.devices import resolve_device
-
         keys = [(self.pooling, int(number)) for number in self._numbers]
         rows = [row for row, key in enumerate(keys) if key not in self._vectors]
         if rows or not keys:
             device = resolve_device(self._device if device is None else device)
-            computed = self[rows].pooled(
-                lambda direction: self.language_model.module(direction).encoder.to(device), device
-            )
+            tokens = self.tokens.take(np.array(rows, dtype=np.int64))
+            computed = self.language_model.pooled(tokens, self.pooling, device)
             self._vectors.update(
                 (keys[row], vector) for row, vector in zip(rows, computed, strict=True)
             )
         return np.stack([self._vectors[key] for key in keys])
-
-    def pooled(self, encoder_of: Callable[[str], AWDLSTM], device: torch.device) -> np.ndarray:
-        """Pool the outputs of encoders that are there already.
-
-        Parameters
-        ----------
-        encoder_of : callable
-            Gives the encoder of a direction, on `device`.
-        device : torch.device
-
-        Returns
-        -------
-        ndarray of shape (n_documents, n_features), float32
-        """
-        from .models.inference import pooled_features
-
-        parts = []
-        for direction in self.language_model.directions:
-            tokens = self.tokens.reversed() if direction == "backward" else self.tokens
-            encoder = encoder_of(direction)
-            weights = self.language_model.token_weights(direction)
-            features = pooled_features(
-                encoder, tokens, device, token_weights=weights, pooling=self.pooling, bptt=70
-            )
-            parts.append(features)
-        return np.hstack(parts)
 
     def __repr__(self) -> str:
         return (

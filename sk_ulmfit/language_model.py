@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimator import DIRECTIONS, ULMFiTEstimator, continued, random_numbers
+from ._estimator import (
+    DIRECTIONS,
+    NOTHING_NEW,
+    Seeds,
+    ULMFiTEstimator,
+    continued,
+    random_numbers,
+    refuse_fitted,
+)
 from ._targets import split_rows
 from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
-from .models.inference import continue_text, negative_log_likelihood
 from .models.names import load_pretrained
-from .modules import POOLINGS, LanguageModel, pooled_size
+from .modules import POOLINGS, pooled_size
 from .text.corpus import TextsInMemory, TextsOnDisk, TextSource, full_disk_named
 from .text.files import as_text_files
 from .text.token_lists import Selection, TokenLists
@@ -32,8 +39,8 @@ from .text.validation import check_texts, is_stream
 from .training.checkpoints import claim_directory
 from .training.devices import resolve_device
 from .training.distributed import own_share
-from .training.language_model import language_model_stage
-from .training.net import TrainingOptions
+from .training.language_model import LanguageModelOptions, language_model_stage
+from .training.net import TrainingInterrupted
 
 # Parameters that `fit` may be called with anew to go on from a checkpoint.
 _WITHOUT_EFFECT_ON_WEIGHTS = {
@@ -73,7 +80,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     pretrained : str, path, ULMFiTLanguageModel or None, default="en-small"
         Where training starts from: the shipped model of English, "en-small"; a directory that
         `save` wrote; weights that fastai saved, with their vocabulary beside them; a fitted
-        `ULMFiTLanguageModel` (clones keep it as it is); or None for a random start.
+        `ULMFiTLanguageModel` in a `sklearn.frozen.FrozenEstimator`; or None for a random start.
     direction : {"forward", "backward", "both"}, default="forward"
         Direction in which texts are read. "both" trains two independent language models.
     tokenizer : {"word", "subword"} or callable, default="word"
@@ -141,7 +148,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     n_jobs : int or None, default=None
         Number of processes that tokenise texts of files and iterables.
     callbacks : list of skorch callbacks, default=None
-        Further callbacks of the training.
+        Further callbacks of the training, which are used as they are, not copied. One that raises
+        `KeyboardInterrupt` ends the training of that direction, as skorch's own do.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool, default=False
@@ -205,9 +213,6 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         "output": [StrOptions({"documents", "features"})],
         "pooling": [StrOptions(set(POOLINGS))],
     }
-
-    _trained_parameter = "pretrained"
-    _cached = ("_modules",)
 
     trained_: TrainedLanguageModel
 
@@ -323,19 +328,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Processes started by ``torchrun`` train one model together, each on its share of every
         batch, and all end with that model.
         """
-        going_on = self.warm_start and hasattr(self, "trained_")
-        share = own_share()
-        seeds = share.agreed(list(islice(self._seeds(going_on), 3)))
-        with tempfile.TemporaryDirectory(prefix="sk_ulmfit-") as temporary:
-            directory = Path(temporary if self.checkpoint_dir is None else self.checkpoint_dir)
-            source = self._source(X, directory)
-            with share.first_alone(), full_disk_named(directory):
-                if self.checkpoint_dir is not None:
-                    description = self._describe_training(source, going_on)
-                    seeds = claim_directory(directory, description, seeds)
-                start = self._starting_point(source, seeds[0], going_on, self.max_epochs)
-                documents = source.encode(start.tokenizer) if self.max_epochs else None
-            return self._train(start, documents, seeds[1:], going_on)
+        with self._directory(X) as directory:
+            return self._fit_in(directory, X)  # (no memory map is open any more after it)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
@@ -354,84 +348,106 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         -------
         self
         """
-        source = TextsInMemory(check_texts(X))
         going_on = hasattr(self, "trained_")
-        seeds = own_share().agreed(list(islice(self._seeds(going_on), 3)))
-        start = self.trained_ if going_on else self._starting_point(source, seeds[0], False, 1)
-        overrides = {"max_epochs": 1, "schedule": "constant", "patience": None, "checkpoints": None}
+        seeds = self._seeds(going_on, "start", "split", "training")
+        source = TextsInMemory(check_texts(X))
+        start = self.trained_ if going_on else self._start(source, seeds, False, max_epochs=1)
         documents = source.encode(start.tokenizer)
-        return self._train(start, documents, seeds[1:], going_on, split=False, **overrides)
+        changes = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
+        return self._train(start, documents, seeds, going_on, **changes, checkpoint_dir=None)
 
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.
         return 1.0 if from_scratch else self.lr_decay
 
-    def _source(self, X: Any, directory: Path) -> TextSource:
+    def _directory(self, X: Any) -> AbstractContextManager[Any]:
+        """Where a corpus is kept that may be larger than memory, and checkpoints are."""
+        if self.checkpoint_dir is not None:
+            return nullcontext(Path(self.checkpoint_dir))
+        if as_text_files(X) is None and not is_stream(X):
+            return nullcontext()
+        # Errors: on Windows what another process has open, a virus scanner say, cannot be removed.
+        return TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True)
+
+    def _fit_in(self, directory: Any, X: Any) -> ULMFiTLanguageModel:
+        going_on = self.warm_start and hasattr(self, "trained_")
+        share = own_share()
+        seeds = self._seeds(going_on, "start", "split", "training")
+        source = self._source(X, directory)
+        with share.first_alone(), full_disk_named(directory):
+            if self.checkpoint_dir is not None:
+                description = self._describe_training(source, going_on)
+                seeds = Seeds(*claim_directory(Path(directory), description, seeds[:3]))
+            start = self._start(source, seeds, going_on, self.max_epochs)
+            documents = source.encode(start.tokenizer) if self.max_epochs else None
+        return self._train(start, documents, seeds, going_on)
+
+    def _seeds(self, going_on: bool, *names: str) -> Seeds:
+        # (of processes that train one model together, those of the first)
+        return Seeds(*own_share().agreed(list(super()._seeds(going_on, *names))))
+
+    def _source(self, X: Any, directory: Any) -> TextSource:
         files = as_text_files(X)
         if files is None and not is_stream(X):
             return TextsInMemory(check_texts(X))
         texts = X if files is None else files
-        return TextsOnDisk(
-            texts, directory / "corpus", n_jobs=self.n_jobs, verbose=bool(self.verbose)
-        )
+        corpus = Path(directory, "corpus")
+        return TextsOnDisk(texts, corpus, n_jobs=self.n_jobs, verbose=bool(self.verbose))
 
-    def _starting_point(
-        self, source: TextSource, seed: int, going_on: bool, max_epochs: int
+    def _start(
+        self, source: TextSource, seeds: Seeds, going_on: bool, max_epochs: int
     ) -> TrainedLanguageModel:
         """Weights and vocabulary to begin with."""
         directions = DIRECTIONS[self.direction]
         growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
         if going_on or self.pretrained is not None:
-            start = load_pretrained(self.trained_ if going_on else self.pretrained, directions)
+            start = self.trained_ if going_on else self._pretrained()
             if max_epochs == 0:
                 return start
             return start.with_tokenizer(source.grow(start.tokenizer, **growth))
         return TrainedLanguageModel.random(
             source.fit(make_tokenizer(self.tokenizer), **growth),
             directions,
-            seed,
+            seeds.start,
             emb_size=self.emb_size,
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,
         )
 
+    def _pretrained(self) -> TrainedLanguageModel:
+        refuse_fitted(self.pretrained, "pretrained", "begins with its weights", "pretrained=None")
+        return load_pretrained(self.pretrained, DIRECTIONS[self.direction])
+
     def _train(
         self,
         start: TrainedLanguageModel,
         documents: TokenLists | None,
-        seeds: Sequence[int],
+        seeds: Seeds,
         going_on: bool,
-        split: bool = True,
-        **overrides: Any,
+        **changes: Any,
     ) -> ULMFiTLanguageModel:
+        """Train on encoded texts (None: not at all), and keep what comes out."""
         before = self.history_ if going_on else []
         from_scratch = self._from_scratch if going_on else self.pretrained is None
-        options = self._options(seeds[1], lr_decay=self._lr_decay(from_scratch), **overrides)
-        if documents is None:
-            return self._set_fitted(start, before, from_scratch)
-        if from_scratch and not going_on:
-            start = start.with_frequencies(documents)
-        train: TokenLists | Selection = documents
-        valid = None
-        if split:
-            train, valid = self._split(documents, self._split_seed(seeds[0], going_on))
-        weights, history, interrupt = language_model_stage(
-            start, train, valid, options, self.dropout_mult
-        )
-        if going_on:  # directions that an interrupt did not let begin stay as they were
-            weights = {**start.weights, **weights}
-        self._set_fitted(start.with_weights(weights), continued(before, history), from_scratch)
+        changes["lr_decay"] = self._lr_decay(from_scratch)
+        options = LanguageModelOptions.of(self, seed=seeds.training, **changes)
+        interrupt = None
+        if documents is not None:
+            if from_scratch and not going_on:
+                start = start.with_frequencies(documents)
+            train, valid = self._split(documents, options, seeds)
+            outcome = language_model_stage(start, train, valid, options)
+            interrupt = outcome.interrupt
+            if interrupt is not None and self._keeps_earlier(outcome.history, going_on):
+                raise TrainingInterrupted([], NOTHING_NEW) from interrupt
+            # Directions that an interrupt did not let begin stay as they were, if they go on.
+            weights = {**(start.weights if going_on else {}), **outcome.weights}
+            start, before = replace(start, weights=weights), continued(before, outcome.history)
+        self._set_fitted(start, before, from_scratch)
+        self._count_fit(going_on, seeds)
         if interrupt is not None:
-            raise interrupt
+            raise TrainingInterrupted(outcome.history) from interrupt
         return self
-
-    def _options(self, seed: int, **overrides: Any) -> TrainingOptions:
-        own = {
-            "softmax_samples": self.softmax_samples,
-            "checkpoints": self.checkpoint_dir and Path(self.checkpoint_dir),
-            "checkpoint_minutes": self.checkpoint_minutes,
-        }
-        return super()._options(seed, **{**own, **overrides})
 
     def _describe_training(self, source: TextSource, going_on: bool) -> dict[str, Any]:
         """What the result of `fit` depends on."""
@@ -442,22 +458,21 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         }
         if not isinstance(self.random_state, Integral):
             params["random_state"] = None  # the seeds that were drawn are kept
-        start = self.trained_ if going_on else self.pretrained
-        if start is None:
-            tokenizer = make_tokenizer(self.tokenizer)
+        if going_on or self.pretrained is not None:
+            start = self.trained_ if going_on else self._pretrained()
+            tokenizer, params["pretrained"] = start.tokenizer, start.fingerprint
         else:
-            start = load_pretrained(start, DIRECTIONS[self.direction])
-            tokenizer, start = start.tokenizer, start.fingerprint
-        params["pretrained"] = start
+            tokenizer = make_tokenizer(self.tokenizer)
         return {**params, **source.describe(tokenizer)}
 
     def _split(
-        self, documents: TokenLists, seed: int
+        self, documents: TokenLists, options: LanguageModelOptions, seeds: Seeds
     ) -> tuple[TokenLists | Selection, Selection | None]:
-        if not self.early_stopping or len(documents) < 2:
+        """Texts to train on, and texts set aside to stop early by."""
+        if not options.early_stopping or len(documents) < 2:
             return documents, None
         rows = np.arange(len(documents))
-        kept, held_out = split_rows(None, rows, self.validation_fraction, seed)
+        kept, held_out = split_rows(None, rows, self.validation_fraction, seeds.split)
         # In the order that they lie in on disk.
         return Selection(documents, np.sort(kept)), Selection(documents, np.sort(held_out))
 
@@ -468,7 +483,6 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self._from_scratch = from_scratch
         self.history_ = history
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
-        self._modules: dict[str, LanguageModel] = {}
         return self
 
     @property
@@ -517,10 +531,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         texts = check_texts(X)
         tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
         documents = EncodedDocuments(tokens, self.trained_, self.pooling, self.device)
-        if self.output == "documents":
-            return documents
-        device = resolve_device(self.device)
-        return documents.pooled(lambda name: self._module(name, device).encoder, device)
+        return documents if self.output == "documents" else documents.features()
 
     def fit_transform(self, X: Iterable[str], y: Any = None, **fit_params: Any) -> Any:
         """Fit on texts, and encode them.
@@ -576,20 +587,9 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             In nats, the negative logarithm of the perplexity.
         """
         check_is_fitted(self)
-        texts = check_texts(X)
-        tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
-        device = resolve_device(self.device)
-        total, count = 0.0, 0
-        for direction in self.trained_.directions:
-            nll, n_tokens = negative_log_likelihood(
-                self._module(direction, device),
-                tokens,
-                device,
-                eos_id=self.trained_.tokenizer.vocab.bos_id,
-                backward=direction == "backward",
-                bptt=self.bptt,
-            )
-            total, count = total + nll, count + n_tokens
+        trained = self.trained_
+        tokens = TokenLists(*trained.tokenizer.encode(check_texts(X)))
+        total, count = trained.nll(tokens, resolve_device(self.device), self.bptt)
         return -total / count
 
     def generate(
@@ -630,25 +630,15 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             raise ValueError(f"temperature must be a number from 0 up, got {temperature!r}.")
         if not isinstance(max_tokens, Integral) or max_tokens < 0:
             raise ValueError(f"max_tokens must be a whole number from 0 up, got {max_tokens!r}.")
-        tokenizer = self.trained_.tokenizer
-        written = continue_text(
-            self._module("forward", resolve_device(self.device)),
-            tokenizer.encode(check_texts([prompt]))[0].tolist(),
-            max_tokens=max_tokens,
-            temperature=temperature,
+        trained = self.trained_
+        written = trained.generate(
+            trained.tokenizer.encode(check_texts([prompt]))[0].tolist(),
+            resolve_device(self.device),
+            max_tokens=int(max_tokens),
+            temperature=float(temperature),
             random=random_numbers(random_state),
-            end_id=tokenizer.vocab.bos_id,
-            never_id=tokenizer.vocab.unk_id,
         )
-        return str(tokenizer.decode(written))
-
-    def _module(self, direction: str, device: torch.device) -> LanguageModel:
-        """Build the network of a direction, or take the one built before."""
-        key = f"{direction} {device}"
-        modules = self.__dict__.setdefault("_modules", {})
-        if key not in modules:
-            modules[key] = self.trained_.module(direction).to(device)
-        return modules[key]
+        return str(trained.tokenizer.decode(written))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

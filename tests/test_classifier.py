@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 from decimal import Decimal
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from scipy.special import expit, softmax
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback
 
-from sk_ulmfit import ULMFiTClassifier
+from sk_ulmfit import EncodedDocuments, ULMFiTClassifier
+from sk_ulmfit.text.token_lists import TokenLists
 from tests.helpers import ROUNDING, banking, classifier, language_model
 
 
@@ -93,30 +98,55 @@ def test_a_fitted_classifier_stays_as_it_is_whatever_becomes_of_the_language_mod
     np.testing.assert_array_equal(clf.predict_proba(texts), expected)
 
 
-@pytest.mark.parametrize(("n_classes", "width"), [(3, 50), (40, 80)])
+@pytest.mark.parametrize(("n_classes", "width"), [(3, 50), (40, 80), (300, 500)])
 def test_the_head_is_no_narrower_than_twice_the_classes(n_classes, width, data, lm):
     clf = classifier(language_model=FrozenEstimator(lm), max_epochs=1)
     assert clf.head_sizes == "auto"
-    texts = data[0]
+    texts = data[0] * 4
     y = np.arange(len(texts)) % n_classes
     assert clf.fit(texts, y).trained_.head_sizes == (width,)
     clf.set_params(head_sizes=(7, 5))
     assert clf.fit(texts, y).trained_.head_sizes == (7, 5)
 
 
-def test_trained_language_model_keeps_its_direction(data):
+def test_trained_language_model_keeps_its_direction(data, tmp_path):
     texts, y = data
-    backward = language_model(direction="backward", max_epochs=1).fit(texts)
-    clf = classifier(language_model=backward, max_epochs=1).fit(texts[:20], y[:20])
+    language_model(direction="backward", max_epochs=1).fit(texts).save(tmp_path / "lm")
+    clf = classifier(language_model=tmp_path / "lm", max_epochs=1).fit(texts[:20], y[:20])
     assert clf.language_model_.direction == "backward"
     assert list(clf.trained_.weights) == ["backward"]
 
 
-def test_search_keeps_a_trained_language_model(data, lm):
-    clf = classifier(language_model=lm, max_epochs=1)
-    lm_words = len(lm.vocab_)
-    search = GridSearchCV(clf, {"lr": [0.01]}, cv=2).fit(data[0][:30], data[1][:30])
-    assert search.best_estimator_.language_model_.vocab_[:lm_words] == lm.vocab_
+def test_what_a_language_model_is_for_has_to_be_said(data, lm, tmp_path):
+    """Whether it was fitted before changes no meaning: a search would clone it, and unfit it."""
+    texts, y = data[0][:30], data[1][:30]
+    message = r"FrozenEstimator\(language_model\).*as it is.*save\(\).*weights.*clone\(\)"
+    with pytest.raises(ValueError, match=message):
+        classifier(language_model=lm, max_epochs=1).fit(texts, y)
+    with pytest.raises(ValueError, match=message):
+        classifier(language_model=lm, max_epochs=1).partial_fit(texts, y)
+    # The three ways out.
+    lm.save(tmp_path / "lm")
+    recipe = language_model(pretrained=FrozenEstimator(lm), max_epochs=1)
+    for given in (FrozenEstimator(lm), tmp_path / "lm", clone(lm), recipe):
+        search = GridSearchCV(classifier(language_model=given, max_epochs=1), {"lr": [0.01]}, cv=2)
+        found = search.fit(texts, y).best_estimator_.language_model_
+        assert found.trained_.n_layers == lm.n_layers
+
+
+def test_nested_parameters_mean_what_they_say(data):
+    texts, y = data[0][:30], data[1][:30]
+    clf = classifier(language_model=language_model(), max_epochs=1)
+    grid = {"language_model__max_epochs": [3]}
+    search = GridSearchCV(clf, grid, cv=2, error_score="raise").fit(texts, y)
+    assert search.best_estimator_.language_model_.n_epochs_ == 3
+    for given in ("en-small", None):
+        with pytest.raises(ValueError, match=r"language_model=ULMFiTLanguageModel\(\)"):
+            classifier(language_model=given).set_params(language_model__max_epochs=1)
+    nested = {"language_model": language_model(), "language_model__max_epochs": 7}
+    assert classifier().set_params(**nested).language_model.max_epochs == 7
+    with pytest.raises(ValueError, match="Invalid parameter"):
+        classifier().set_params(langauge_model__max_epochs=1)
 
 
 def test_pipeline_gives_what_the_single_estimator_gives(data):
@@ -150,7 +180,7 @@ def test_one_document_one_answer():
     some = np.r_[0, 1, 2, random.choice(1000, 60, replace=False)]
     alone = np.vstack([clf.predict_proba(lm.transform([texts[i]])) for i in some])
     np.testing.assert_allclose(alone, together[some], rtol=0, atol=ROUNDING)
-    clf.bptt, clf._modules = 33, {}
+    clf.bptt = 33
     np.testing.assert_allclose(
         clf.predict_proba(lm.transform(texts[:50])), together[:50], atol=ROUNDING
     )
@@ -421,7 +451,7 @@ class PressCtrlC(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         if len(net.history) == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_interrupt_in_the_first_direction_leaves_the_other_out(data):
@@ -469,3 +499,50 @@ def test_a_document_of_a_million_tokens(data, lm):
     assert np.isfinite(clf.predict_proba(documents[0])).all()
     assert np.isfinite(lm.perplexity([giant * 2000]))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 4e6, "kilobytes"
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_decision_function_and_logarithms_agree_with_probabilities(data, direction):
+    texts, y = data[0][:30], data[1][:30]
+    lm = language_model(direction=direction, max_epochs=1).fit(texts)
+    documents = lm.transform(texts)
+    three = classifier(max_epochs=2).fit(documents, y)
+    two = classifier(max_epochs=2).fit(documents, y == "age")
+    targets = np.c_[y == "age", y != "activate"].astype(int)
+    several = classifier(max_epochs=2).fit(documents, targets)
+    for clf in (three, two, several):
+        p, scores = clf.predict_proba(documents), clf.decision_function(documents)
+        np.testing.assert_allclose(np.exp(clf.predict_log_proba(documents)), p, rtol=1e-12)
+        assert p.dtype == scores.dtype == np.float64
+    np.testing.assert_allclose(three.predict_proba(documents).sum(axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(
+        softmax(three.decision_function(documents), axis=1), three.predict_proba(documents)
+    )
+    np.testing.assert_allclose(
+        expit(two.decision_function(documents)), two.predict_proba(documents)[:, 1]
+    )
+    np.testing.assert_allclose(
+        expit(several.decision_function(documents)), several.predict_proba(documents)
+    )
+    for scoring in ("roc_auc", "average_precision"):
+        assert 0 <= get_scorer(scoring)(several, documents, targets) <= 1
+
+
+def test_an_answer_is_of_one_state(data):
+    """Whatever another thread makes of the estimator between two directions."""
+    texts, y = data[0][:20], data[1][:20]
+    documents = language_model(direction="both", max_epochs=1).fit(texts).transform(texts)
+    clf = classifier(max_epochs=2).fit(documents, y)
+    before = clf.predict_proba(documents)
+    reading = documents.tokens.reversed
+
+    class Meanwhile(TokenLists):
+        def reversed(self):
+            clf.partial_fit(documents, y)
+            return reading()
+
+    changing = EncodedDocuments(
+        Meanwhile(documents.tokens.ids, documents.tokens.offsets), documents.language_model
+    )
+    np.testing.assert_array_equal(clf.predict_proba(changing), before)
+    assert not np.array_equal(clf.predict_proba(documents), before)

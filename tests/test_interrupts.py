@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from skorch.callbacks import Callback
 
 import sk_ulmfit
@@ -80,6 +80,90 @@ def test_going_on_keeps_what_an_interrupt_did_not_let_begin():
         )
 
 
+class EndsAt(Callback):
+    """Ends a training as skorch's own EarlyStopping does, in one of its first epochs."""
+
+    def __init__(self, n_epochs, method):
+        self.n_epochs = n_epochs
+        self.method = method
+
+    def end(self, net, method):
+        if len(net.history) == self.n_epochs and method == self.method:
+            raise KeyboardInterrupt
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.end(net, "on_epoch_begin")
+
+    def on_batch_begin(self, net, **kwargs):
+        self.end(net, "on_batch_begin")
+
+    def on_batch_end(self, net, **kwargs):
+        self.end(net, "on_batch_end")
+
+
+@pytest.mark.parametrize("method", ["on_epoch_begin", "on_batch_begin", "on_batch_end"])
+def test_a_callback_may_end_a_training(documents, method):
+    clf = classifier(callbacks=[EndsAt(3, method)], max_epochs=9).fit(documents, LABELS)
+    assert list(clf.trained_.weights) == ["forward", "backward"], "it ends that direction only"
+    assert clf.n_epochs_ == 2
+    lm = language_model(callbacks=[EndsAt(2, method)], max_epochs=9, emb_size=8, hidden_size=8)
+    assert lm.fit(TEXTS).n_epochs_ == 1
+    scores = cross_val_score(clf, documents, LABELS, cv=2, error_score="raise")
+    assert np.isfinite(scores).all()
+
+
+class AtOnce(Callback):
+    """A real signal in the first batch."""
+
+    def on_batch_end(self, net, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+
+class Breaks(Callback):
+    """A mistake in the first batch."""
+
+    def on_batch_end(self, net, **kwargs):
+        raise RuntimeError("broken")
+
+
+def fitted_state(estimator):
+    return pickle.dumps({name: v for name, v in vars(estimator).items() if name.endswith("_")})
+
+
+@pytest.mark.parametrize("callback", [AtOnce, Breaks])
+@pytest.mark.parametrize("stage", ["language model", "classifier", "raw texts"])
+def test_a_refit_that_does_not_get_through_leaves_the_earlier_fit(stage, callback):
+    sizes = {"emb_size": 8, "hidden_size": 8, "max_epochs": 1, "direction": "both"}
+    lm = language_model(**sizes)
+    if stage == "language model":
+        estimator, broken = lm.fit(TEXTS), "callbacks"
+    else:
+        estimator = classifier(language_model=lm, max_epochs=2).fit(TEXTS, LABELS)
+        broken = "callbacks" if stage == "classifier" else "language_model__callbacks"
+    before = fitted_state(estimator)
+    estimator.set_params(**{broken: [callback()]})
+    with pytest.raises((KeyboardInterrupt, RuntimeError)) as raised:
+        estimator.fit(TEXTS, LABELS)
+    assert fitted_state(estimator) == before
+    if stage != "language model":
+        documents = estimator.language_model_.transform(TEXTS)
+        assert np.isfinite(estimator.predict_proba(documents)).all()
+    if stage == "classifier" and callback is Breaks:
+        assert raised.value.language_model.perplexity(TEXTS)
+    if callback is AtOnce:
+        assert "as it was before" in str(raised.value)
+
+
+def test_a_fit_that_fails_changes_no_seed():
+    """The one that goes on after it is what it would be without it."""
+    lm = language_model(emb_size=8, hidden_size=8, max_epochs=1, warm_start=True).fit(TEXTS)
+    other = pickle.loads(pickle.dumps(lm)).set_params(callbacks=[Breaks()])
+    with pytest.raises(RuntimeError):
+        other.fit(TEXTS)
+    fits = [one.set_params(callbacks=None).fit(TEXTS) for one in (lm, other)]
+    assert fits[0].trained_.fingerprint == fits[1].trained_.fingerprint
+
+
 def test_the_message_of_a_worker_is_kept():
     sent = TrainingInterrupted([{"epoch": 1}], "Interrupted while the kettle boiled.")
     received = pickle.loads(pickle.dumps(sent))
@@ -102,7 +186,7 @@ def test_a_search_stops(documents, n_jobs, tmp_path):
 
 SEARCH = """
 import sys
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from tests.helpers import banking, classifier, language_model
 from tests.test_interrupts import Announce
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -43,9 +45,11 @@ def test_perplexity_is_the_same_for_any_order_and_company(texts, fitted):
 
 
 def test_stage_two_starts_from_the_pretrained_model(texts, fitted):
-    start = language_model(pretrained=fitted, max_epochs=0).fit(texts)
+    start = language_model(pretrained=FrozenEstimator(fitted), max_epochs=0).fit(texts)
     assert start.perplexity(texts) == fitted.perplexity(texts)
-    tuned = language_model(pretrained=fitted, max_epochs=2, hidden_size=999).fit(texts)
+    tuned = language_model(pretrained=FrozenEstimator(fitted), max_epochs=2, hidden_size=999).fit(
+        texts
+    )
     assert tuned.trained_.hidden_size == fitted.trained_.hidden_size
     assert tuned.perplexity(texts) < fitted.perplexity(texts)
 
@@ -55,13 +59,15 @@ def test_layers_of_a_pretrained_model_learn_at_different_rates(texts, fitted):
         lm = language_model(max_epochs=1, lr=0.004, schedule="constant", **params)
         return lm.fit(texts).history_[0]["lr"]
 
-    assert last_rates(pretrained=fitted) == pytest.approx([0.004 / 2.6**2, 0.004 / 2.6, 0.004])
+    assert last_rates(pretrained=FrozenEstimator(fitted)) == pytest.approx(
+        [0.004 / 2.6**2, 0.004 / 2.6, 0.004]
+    )
     assert last_rates() == [0.004] * 3, "a random start has nothing to go easy on"
 
 
 def test_new_words_get_the_mean_and_known_ones_stay(texts, fitted):
     new_text = ["Zebra crossings puzzle zebra owners."] * 3
-    grown = language_model(pretrained=fitted, max_epochs=1, lr=1e-12).fit(new_text)
+    grown = language_model(pretrained=FrozenEstimator(fitted), max_epochs=1, lr=1e-12).fit(new_text)
     before, after = fitted.trained_.weights["forward"], grown.trained_.weights["forward"]
     n = len(fitted.vocab_)
     assert grown.vocab_[:n] == fitted.vocab_ and "zebra" in grown.vocab_[n:]
@@ -72,15 +78,17 @@ def test_new_words_get_the_mean_and_known_ones_stay(texts, fitted):
         )
 
 
-def test_pretrained_must_be_fitted_and_is_kept_by_clones(texts, fitted):
+def test_a_pretrained_estimator_says_what_it_is_for(texts, fitted):
     with pytest.raises(ValueError, match="not fitted"):
         language_model(pretrained=language_model()).fit(texts)
-    for pretrained in (fitted, FrozenEstimator(fitted)):
-        kept = clone(language_model(pretrained=pretrained, max_epochs=0)).fit(texts)
-        assert kept.trained_.fingerprint == fitted.trained_.fingerprint
+    frozen = language_model(pretrained=FrozenEstimator(fitted), max_epochs=0)
+    for lm in (frozen, clone(frozen)):
+        assert lm.fit(texts).trained_.fingerprint == fitted.trained_.fingerprint
+    with pytest.raises(
+        ValueError, match=r"FrozenEstimator\(pretrained\).*save\(\).*pretrained=None"
+    ):
+        language_model(pretrained=fitted).fit(texts)
     assert not hasattr(clone(fitted), "trained_")
-    copied = clone(language_model(pretrained=fitted)).set_params(pretrained__lr=0.5)
-    assert fitted.lr != 0.5 == copied.pretrained.lr, "parameters are the clone's own"
 
 
 @pytest.mark.parametrize("direction", ["backward", "both"])
@@ -105,7 +113,7 @@ def test_backward_is_forward_on_reversed_texts(texts):
 
 def test_missing_direction_is_refused(texts, fitted):
     with pytest.raises(ValueError, match="no backward direction, only forward"):
-        language_model(pretrained=fitted, direction="both").fit(texts)
+        language_model(pretrained=FrozenEstimator(fitted), direction="both").fit(texts)
 
 
 def test_documents_behave_like_an_array(texts, fitted):
@@ -126,7 +134,9 @@ def test_documents_behave_like_an_array(texts, fitted):
 
 def test_features_for_any_other_estimator(texts, fitted):
     y = banking()[1]
-    lm = language_model(pretrained=fitted, max_epochs=0, output="features").fit(texts)
+    lm = language_model(pretrained=FrozenEstimator(fitted), max_epochs=0, output="features").fit(
+        texts
+    )
     features = lm.transform(texts)
     assert features.shape == (len(texts), 3 * 24) and features.dtype == np.float32
     assert len(lm.get_feature_names_out()) == features.shape[1]
@@ -242,7 +252,7 @@ def test_interrupt_keeps_what_was_learned_and_is_raised(texts):
     class PressCtrlC(Callback):
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) == 2:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
 
     lm = language_model(callbacks=[PressCtrlC()], max_epochs=9)
     with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned so far"):

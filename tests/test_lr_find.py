@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import signal
 
 import numpy as np
 import pytest
@@ -169,7 +170,7 @@ def test_language_model_below_the_classifier_that_diverges():
 def test_ctrl_c_is_not_swallowed(documents):
     class CtrlC(Callback):
         def on_batch_end(self, net, **kwargs):
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         lr_find(classifier(callbacks=[CtrlC()]), documents, banking()[1])

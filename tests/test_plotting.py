@@ -243,7 +243,9 @@ def test_what_was_not_trained_is_refused(kind, fitted):
         kind.from_estimator(classifier())
     with pytest.raises(TypeError, match=r"got Pipeline. Of a Pipeline hand over the step"):
         kind.from_estimator(make_pipeline(fitted, classifier()))
-    as_it_is = language_model(pretrained=fitted, max_epochs=0, direction="both").fit(["a text"])
+    as_it_is = language_model(
+        pretrained=FrozenEstimator(fitted), max_epochs=0, direction="both"
+    ).fit(["a text"])
     with pytest.raises(ValueError, match="has no history: it was not trained"):
         kind.from_estimator(as_it_is)
 

@@ -1,31 +1,27 @@
-"""A trained classifier as plain data: what was fitted, apart from the language model."""
+"""A trained classifier as plain data that answers: what was fitted on a language model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import log_softmax, logsumexp
 
-from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
-from .language_model import (
-    TrainedLanguageModel,
-    Weights,
-    check_shapes,
-    empty_module,
-    is_size,
-    load_arrays,
-    to_arrays,
-)
-
-# Dropout before the last layer of the head, in the authors' scripts.
-HEAD_DROPOUT = 0.1
+from ..modules import TextClassifier
+from ..text.token_lists import TokenLists
+from .inference import predict_logits
+from .language_model import TrainedLanguageModel
+from .networks import Answering, Weights, check_shapes, empty_module, is_size, load_arrays
 
 
-@dataclass
-class TrainedClassifier:
-    """What a fitted classifier consists of.
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedClassifier(Answering):
+    """What a fitted classifier consists of, and what it can be asked.
+
+    It never changes: `dataclasses.replace` makes others.
 
     Parameters
     ----------
@@ -52,41 +48,92 @@ class TrainedClassifier:
 
     def module(self, direction: str, bptt: int) -> TextClassifier:
         """Build the network of one direction for predictions."""
-        module = self._empty(direction, bptt)
+        module = self.empty_module(direction, bptt)
         load_arrays(module, self.weights[direction])
         return module
 
-    def training_module(
-        self, direction: str, *, bptt: int, dropout_mult: float, seed: int
+    def empty_module(
+        self, direction: str, bptt: int, used: np.ndarray | None = None, **dropouts: Any
     ) -> TextClassifier:
-        """Build the network of one direction for training.
+        """Build the network of one direction without its weights.
 
-        Without weights of its own it is the language model's encoder under a head of random
-        weights.
+        Parameters
+        ----------
+        direction : {"forward", "backward"}
+        bptt : int
+        used : ndarray of int64, default=None
+            The tokens that it has embeddings of; None: all.
+        **dropouts
+            Of `TextClassifier`.
         """
-        dropouts = AWD_CLASSIFIER_DROPOUTS.scaled(dropout_mult)
-        head_dropout = min(HEAD_DROPOUT * dropout_mult, 0.95)
-        module = self._empty(direction, bptt, dropouts=dropouts, head_dropout=head_dropout)
-        if direction in self.weights:
-            load_arrays(module, self.weights[direction])
-        else:
-            module.head.reset_parameters(torch.Generator().manual_seed(seed))
-            encoder = self.language_model.encoder_weights(direction)
-            load_arrays(module, {**to_arrays(module), **encoder})
-        return module
-
-    def _empty(self, direction: str, bptt: int, **kwargs: Any) -> TextClassifier:
+        sizes = self.language_model.sizes
+        token_weights = self.language_model.token_weights(direction)
+        if used is not None:
+            sizes = replace(sizes, vocab_size=len(used))
+            token_weights = token_weights[torch.from_numpy(used)]
         module: TextClassifier = empty_module(
             TextClassifier,
-            self.language_model.sizes,
+            sizes,
             len(self.classes),
             head_sizes=self.head_sizes,
             pooling=self.pooling,
             bptt=bptt,
-            **kwargs,
+            **dropouts,
         )
-        module.token_weights = self.language_model.token_weights(direction)
+        module.token_weights = token_weights
         return module
+
+    def logits(self, tokens: TokenLists, device: torch.device, bptt: int) -> list[np.ndarray]:
+        """Logits by the network of each direction.
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        device : torch.device
+        bptt : int
+            Number of tokens of a text that are computed at once.
+
+        Returns
+        -------
+        list of ndarray of shape (n_documents, n_outputs), float32
+        """
+        return [
+            predict_logits(module, tokens.reversed() if direction == "backward" else tokens, device)
+            for direction, module in self._networks(device, bptt=bptt).items()
+        ]
+
+    def log_probabilities(self, tokens: TokenLists, device: torch.device, bptt: int) -> np.ndarray:
+        """Logarithms of the probabilities, which are averaged over the directions.
+
+        Parameters
+        ----------
+        tokens, device, bptt
+            As for `logits`.
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_outputs), float64
+        """
+        logits = self.logits(tokens, device, bptt)
+        return log_probabilities(logits, self.temperature, self.multilabel)
+
+    def log_odds(self, tokens: TokenLists, device: torch.device, bptt: int) -> np.ndarray:
+        """Logarithms of the classes' probabilities, or of the odds of the labels (multilabel).
+
+        Parameters
+        ----------
+        tokens, device, bptt
+            As for `logits`.
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_outputs), float64
+        """
+        logits = self.logits(tokens, device, bptt)
+        there = log_probabilities(logits, self.temperature, self.multilabel)
+        if not self.multilabel:
+            return there
+        return there - log_probabilities([-one for one in logits], self.temperature, True)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Describe the classifier by a JSON-able dict and named arrays."""
@@ -134,5 +181,30 @@ class TrainedClassifier:
         if not 0 < model.temperature < np.inf:
             raise ValueError(f"The temperature cannot be {model.temperature!r:.80}.")
         for direction, own in weights.items():
-            check_shapes(own, model._empty(direction, bptt=1).state_dict())
+            check_shapes(own, model.empty_module(direction, bptt=1).state_dict())
         return model
+
+
+def log_probabilities(
+    logits: Sequence[np.ndarray], temperature: float, multilabel: bool
+) -> np.ndarray:
+    """Logarithm of the average of the probabilities that several networks give.
+
+    Parameters
+    ----------
+    logits : sequence of ndarray of shape (n, n_outputs)
+        Of each network.
+    temperature : float
+        What logits are divided by.
+    multilabel : bool
+        Every output is a label of its own.
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs), float64
+        In float32 probabilities would sum to 1 for a network, but not for scikit-learn.
+    """
+    scaled = np.stack(logits).astype(np.float64) / temperature
+    log_p = -np.logaddexp(0.0, -scaled) if multilabel else log_softmax(scaled, axis=2)
+    averaged: np.ndarray = logsumexp(log_p, axis=0) - np.log(len(logits))
+    return averaged

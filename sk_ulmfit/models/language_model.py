@@ -1,8 +1,10 @@
-"""A trained language model as plain data: tokenizer, sizes and weights."""
+"""A trained language model as plain data that answers: tokenizer, sizes and weights."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,17 @@ from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
 from ..text.token_lists import TokenLists
 from ..text.tokenizers import Tokenizer, tokenizer_from_dict
+from .inference import continue_text, negative_log_likelihood, pooled_features
+from .networks import (
+    LARGEST,
+    Answering,
+    Weights,
+    check_shapes,
+    empty_module,
+    is_size,
+    load_arrays,
+    to_arrays,
+)
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
@@ -20,16 +33,17 @@ ENCODER_PREFIX = "encoder."
 # Tokens that are counted at once: the ids may be a memory map larger than memory.
 _AT_ONCE = 10_000_000
 
-# The state dict of one network.
-Weights = dict[str, np.ndarray]
+# Time steps that are computed at once where a text is pooled.
+_POOLED_AT_ONCE = 70
 
 
-class TrainedLanguageModel:
-    """What a fitted language model consists of.
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainedLanguageModel(Answering):
+    """What a fitted language model consists of, and what it can be asked.
 
     It is what pretrained models are loaded as, what encoded documents carry with them, and what
     `ULMFiTLanguageModel` keeps. The weights are numpy arrays: they pickle without torch's device
-    and storage, and equal weights hash equal.
+    and storage, and equal weights hash equal. It never changes: `dataclasses.replace` makes others.
 
     Parameters
     ----------
@@ -41,20 +55,12 @@ class TrainedLanguageModel:
         For each direction (``"forward"``, ``"backward"``) the state dict of a `LanguageModel`.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        *,
-        emb_size: int,
-        hidden_size: int,
-        n_layers: int,
-        weights: dict[str, Weights],
-    ):
-        self.tokenizer = tokenizer
-        self.emb_size = emb_size
-        self.hidden_size = hidden_size
-        self.n_layers = n_layers
-        self.weights = weights
+    tokenizer: Tokenizer
+    _: KW_ONLY
+    emb_size: int
+    hidden_size: int
+    n_layers: int
+    weights: dict[str, Weights]
 
     @classmethod
     def random(
@@ -71,11 +77,12 @@ class TrainedLanguageModel:
             `emb_size`, `hidden_size` and `n_layers`.
         """
         model = cls(tokenizer, weights={}, **sizes)
+        weights = {}
         for n, direction in enumerate(directions):
             module = empty_module(LanguageModel, model.sizes)
             module.reset_parameters(torch.Generator().manual_seed(seed + n))
-            model.weights[direction] = to_arrays(module)
-        return model
+            weights[direction] = to_arrays(module)
+        return replace(model, weights=weights)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -89,19 +96,22 @@ class TrainedLanguageModel:
             len(self.tokenizer.vocab), self.emb_size, self.hidden_size, self.n_layers
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of vocabulary and weights: equal only for the same language model."""
-        if not hasattr(self, "_fingerprint"):
-            digest = hashlib.sha256(
-                "\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass")
-            )
-            for direction, arrays in sorted(self.weights.items()):
-                for name, array in sorted(arrays.items()):
-                    digest.update(f"{direction} {name} {array.shape}".encode())
-                    digest.update(np.ascontiguousarray(array).data)
-            self._fingerprint = digest.hexdigest()
-        return self._fingerprint
+        digest = hashlib.sha256(
+            "\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass")
+        )
+        for direction, arrays in sorted(self.weights.items()):
+            for name, array in sorted(arrays.items()):
+                digest.update(f"{direction} {name} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def reads(self, other: TrainedLanguageModel) -> bool:
+        """Whether documents that `other` encoded are encoded as by this one."""
+        # (the same object is known at once; a checksum is computed of all weights)
+        return other is self or other.fingerprint == self.fingerprint
 
     def module(self, direction: str, dropouts: Dropouts | None = None) -> LanguageModel:
         """Build the network of one direction. Its weights are copies.
@@ -120,6 +130,98 @@ class TrainedLanguageModel:
         module = empty_module(LanguageModel, self.sizes, dropouts)
         load_arrays(module, self.weights[direction])
         return module
+
+    def pooled(self, tokens: TokenLists, pooling: str, device: torch.device) -> np.ndarray:
+        """Pool the encoder's outputs over every document (paper section 3.3).
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        pooling : str
+            A name of `POOLINGS`.
+        device : torch.device
+
+        Returns
+        -------
+        ndarray of shape (n_documents, n_features), float32
+            The directions' side by side.
+        """
+        return np.hstack(
+            [
+                pooled_features(
+                    module.encoder,
+                    tokens.reversed() if direction == "backward" else tokens,
+                    device,
+                    token_weights=self.token_weights(direction),
+                    pooling=pooling,
+                    bptt=_POOLED_AT_ONCE,
+                )
+                for direction, module in self._networks(device).items()
+            ]
+        )
+
+    def nll(self, tokens: TokenLists, device: torch.device, bptt: int) -> tuple[float, int]:
+        """Negative log-likelihood of documents, each read from its beginning, in all directions.
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        device : torch.device
+        bptt : int
+            Number of tokens that are computed at once.
+
+        Returns
+        -------
+        nll : float
+            Total, in nats.
+        n_tokens : int
+            How many were predicted: every token but the first of a document, and its end.
+        """
+        end = self.tokenizer.vocab.bos_id
+        totals = [
+            negative_log_likelihood(
+                module, tokens, device, eos_id=end, backward=direction == "backward", bptt=bptt
+            )
+            for direction, module in self._networks(device).items()
+        ]
+        return sum(nll for nll, _ in totals), sum(n for _, n in totals)
+
+    def generate(
+        self,
+        ids: list[int],
+        device: torch.device,
+        *,
+        max_tokens: int,
+        temperature: float,
+        random: np.random.RandomState,
+    ) -> list[int]:
+        """Let the forward language model write on.
+
+        Parameters
+        ----------
+        ids : list of int
+            The tokens to go on from.
+        device : torch.device
+        max_tokens : int
+        temperature : float
+            0 takes the likeliest token every time.
+        random : numpy.random.RandomState
+
+        Returns
+        -------
+        list of int
+            `ids` and the new tokens.
+        """
+        vocab = self.tokenizer.vocab
+        return continue_text(
+            self._network("forward", device),
+            ids,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            random=random,
+            end_id=vocab.bos_id,
+            never_id=vocab.unk_id,
+        )
 
     def encoder_weights(self, direction: str) -> dict[str, np.ndarray]:
         """Weights of the encoder alone, named as in `TextClassifier`.
@@ -228,7 +330,7 @@ class TrainedLanguageModel:
         TrainedLanguageModel
         """
         if tokenizer.vocab == self.tokenizer.vocab:
-            return self._replaced(tokenizer, self.weights)
+            return replace(self, tokenizer=tokenizer)
         rows = tokenizer.vocab.rows_in(self.tokenizer.vocab)
         weights = {}
         for direction, arrays in self.weights.items():
@@ -239,7 +341,7 @@ class TrainedLanguageModel:
                 moved = known[rows]
                 moved[rows < 0] = mean
                 weights[direction][name] = moved
-        return self._replaced(tokenizer, weights)
+        return replace(self, tokenizer=tokenizer, weights=weights)
 
     def with_frequencies(self, documents: TokenLists) -> TrainedLanguageModel:
         """Set the softmax's bias to the logarithm of the tokens' frequencies.
@@ -255,21 +357,7 @@ class TrainedLanguageModel:
             counts += np.bincount(documents.ids[start : start + _AT_ONCE], minlength=len(counts))
         bias = np.log(counts / counts.sum()).astype(np.float32)
         weights = {name: {**arrays, "bias": bias.copy()} for name, arrays in self.weights.items()}
-        return self.with_weights(weights)
-
-    def with_weights(self, weights: dict[str, Weights]) -> TrainedLanguageModel:
-        """Make the same model with other weights.
-
-        Parameters
-        ----------
-        weights : dict of str to dict of str to ndarray
-            For each direction a state dict.
-
-        Returns
-        -------
-        TrainedLanguageModel
-        """
-        return self._replaced(self.tokenizer, weights)
+        return replace(self, weights=weights)
 
     def with_directions(self, directions: tuple[str, ...]) -> TrainedLanguageModel:
         """Keep only some of the directions.
@@ -294,71 +382,4 @@ class TrainedLanguageModel:
                 f"{' and '.join(self.directions)}. Set direction={self.directions[0]!r}, or train "
                 "one with pretrained=None and the direction that you need."
             )
-        return self._replaced(self.tokenizer, {name: self.weights[name] for name in directions})
-
-    def _replaced(self, tokenizer: Tokenizer, weights: dict[str, Weights]) -> TrainedLanguageModel:
-        return TrainedLanguageModel(
-            tokenizer,
-            emb_size=self.emb_size,
-            hidden_size=self.hidden_size,
-            n_layers=self.n_layers,
-            weights=weights,
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_fingerprint"}
-
-
-def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
-    """Build a module whose weights are not set yet.
-
-    torch's constructors would draw them from the global random state, which is the user's. So is
-    the default dtype, and the mode in which tensors can have no gradients.
-    """
-    with torch.inference_mode(False):
-        with torch.device("meta"):
-            module = factory(*args, **kwargs)
-        return module.float().to_empty(device="cpu")
-
-
-# No layer of a saved model is wider.
-LARGEST = 1 << 31
-
-
-def is_size(size: Any, largest: int = LARGEST) -> bool:
-    """Tell whether `size`, read from a file, can be one of a network."""
-    return isinstance(size, int) and 1 <= size <= largest
-
-
-def check_shapes(arrays: dict[str, np.ndarray], expected: dict[str, torch.Tensor]) -> None:
-    """Refuse weights that do not fit a network.
-
-    Raises
-    ------
-    ValueError
-    """
-    found = {name: array.shape for name, array in arrays.items()}
-    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            raise ValueError(
-                f"The weights do not fit the sizes: {name} has shape {found.get(name)}, it should "
-                f"be {wanted.get(name)}."
-            )
-
-
-def load_arrays(module: torch.nn.Module, arrays: dict[str, np.ndarray]) -> None:
-    """Copy numpy arrays into a module's parameters and buffers."""
-    tensors = {
-        # torch warns of arrays that cannot be written to, as joblib maps them from files.
-        name: torch.from_numpy(array if array.flags.writeable else array.copy())
-        for name, array in arrays.items()
-    }
-    module.load_state_dict(tensors)
-
-
-def to_arrays(module: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Copy a module's parameters and buffers into numpy arrays."""
-    return {
-        name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()
-    }
+        return replace(self, weights={name: self.weights[name] for name in directions})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -125,7 +126,7 @@ def read_shipped(
         description, arrays = read_model(folder / direction, "ULMFiTLanguageModel")
         parts.append(TrainedLanguageModel.from_parts(description["language_model"], arrays))
     weights = {name: arrays for part in parts for name, arrays in part.weights.items()}
-    return parts[0].with_weights(weights)
+    return replace(parts[0], weights=weights)
 
 
 def write_shipped(

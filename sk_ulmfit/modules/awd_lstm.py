@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .dropout import Dropouts, draw_mask
+from .dropout import Dropouts, MaskSource
 
 # One (hidden, cell) pair a layer, each of shape (1, batch, size of the layer).
 EncoderState = list[tuple[Tensor, Tensor]]
@@ -109,13 +109,6 @@ class AWDLSTM(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.dropouts = dropouts or Dropouts()
-        # Draws dropout masks; whoever trains sets it. None means torch's global state.
-        self.generator: torch.Generator | None = None
-        # Which part of a batch's rows this network sees, as (number, of how many), where several
-        # processes train: masks are drawn for all rows and cut to these.
-        self.share = (0, 1)
-        # Whether lookups in the embedding give sparse gradients; whoever trains sets it.
-        self.sparse_gradients = False
         self.embedding = nn.Parameter(torch.empty(sizes.vocab_size, sizes.emb_size))
         # (torch's own annotation of a ModuleList does not tell what is in it)
         self.layers: Sequence[LSTMLayer] = nn.ModuleList(  # type: ignore[assignment]
@@ -141,35 +134,22 @@ class AWDLSTM(nn.Module):
             for layer in self.layers
         ]
 
-    def draw_masks(self, batch_size: int) -> DropoutMasks:
+    def draw_masks(self, batch_size: int, source: MaskSource) -> DropoutMasks:
         """Draw what a training pass over `batch_size` rows drops."""
         p, like = self.dropouts, self.embedding
-
-        def mask(shape: tuple[int, ...], probability: float) -> Tensor | None:
-            return draw_mask(shape, probability, like, self.generator) if probability else None
-
-        def row_mask(size: int, probability: float) -> Tensor | None:
-            return self.draw_row_mask(batch_size, size, probability) if probability else None
-
         recurrent = []
         for layer in self.layers:
-            weight_mask = mask(tuple(layer.weight_hh.shape), p.weight)
-            recurrent.append(
-                layer.weight_hh if weight_mask is None else layer.weight_hh * weight_mask
-            )
+            mask = source.draw(tuple(layer.weight_hh.shape), p.weight, like)
+            recurrent.append(layer.weight_hh if mask is None else layer.weight_hh * mask)
         return DropoutMasks(
-            words=mask((self.sizes.vocab_size, 1), p.embed),
-            inputs=row_mask(self.sizes.emb_size, p.input),
-            hiddens=[row_mask(layer.hidden_size, p.hidden) for layer in self.layers[:-1]],
+            words=source.draw((self.sizes.vocab_size, 1), p.embed, like),
+            inputs=source.draw_rows(batch_size, self.sizes.emb_size, p.input, like),
+            hiddens=[
+                source.draw_rows(batch_size, layer.hidden_size, p.hidden, like)
+                for layer in self.layers[:-1]
+            ],
             recurrent=recurrent,
         )
-
-    def draw_row_mask(self, n_rows: int, size: int, probability: float) -> Tensor:
-        """Draw a mask of shape (1, n_rows, size) that stays the same over all time steps."""
-        index, count = self.share
-        shape = (1, n_rows * count, size)
-        mask = draw_mask(shape, probability, self.embedding, self.generator)
-        return mask[:, index * n_rows : (index + 1) * n_rows]
 
     def forward(
         self,
@@ -177,6 +157,7 @@ class AWDLSTM(nn.Module):
         state: EncoderState | None = None,
         masks: DropoutMasks | None = None,
         embedded: Tensor | None = None,
+        sparse_gradients: bool = False,
     ) -> tuple[list[Tensor], EncoderState]:
         """Encode a chunk of text.
 
@@ -188,9 +169,11 @@ class AWDLSTM(nn.Module):
             What the chunk before ended with; zeros if None. A state for more rows than `ids` has
             is cut to its first rows: documents that have ended leave the batch at its end.
         masks : DropoutMasks, optional
-            In training, drawn anew if None. Ignored in evaluation.
+            What is dropped; nothing if None.
         embedded : Tensor of shape (time, batch, emb_size), optional
             Vectors to read instead of the embeddings of `ids`.
+        sparse_gradients : bool, default=False
+            Let the lookup of embeddings give a sparse gradient.
 
         Returns
         -------
@@ -201,13 +184,9 @@ class AWDLSTM(nn.Module):
         n_rows = ids.shape[1]
         if state is None:
             state = self.initial_state(n_rows)
-        if not self.training:
-            masks = None
-        elif masks is None:
-            masks = self.draw_masks(n_rows)
         x = embedded
         if x is None:
-            x = F.embedding(ids, self.embedding, sparse=self.sparse_gradients)
+            x = F.embedding(ids, self.embedding, sparse=sparse_gradients)
         if masks is not None:
             if masks.words is not None:
                 x = x * F.embedding(ids, masks.words)
@@ -245,3 +224,15 @@ def detach(state: EncoderState) -> EncoderState:
 def full_precision(x: Tensor) -> Tensor:
     """Widen what mixed precision has left in 16 bits, for sums over many terms."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def refuse_second_derivative() -> None:
+    """Refuse, in a backward pass, to be a part of what is to be differentiated again.
+
+    (torch's `once_differentiable` would take the gradient for a constant where it is one factor of
+    several.)
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "This function can be differentiated once only, not by create_graph=True."
+        )

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from .awd_lstm import AWDLSTM, DropoutMasks, EncoderSizes, EncoderState, rounded_up
-from .dropout import Dropouts, draw_mask
+from .dropout import Dropouts, MaskSource
 from .pooling import Pools, pool_chunk, pooled_size, pools_every_layer
 
 # Batches of more chunks than this keep only the encoder's state between chunks and compute the
@@ -29,7 +29,7 @@ class HeadBlock(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_out, n_in))
         self.bias = nn.Parameter(torch.empty(n_out))
 
-    def forward(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    def forward(self, x: Tensor, source: MaskSource) -> Tensor:
         """Map `x` of shape (batch, n_in) to (batch, n_out)."""
         if self.training and len(x) == 1:
             # One row has no variance: fall back on the running statistics.
@@ -43,8 +43,8 @@ class HeadBlock(nn.Module):
             )
         else:
             x = self.norm(x)
-        if self.training and self.dropout:
-            x = x * draw_mask(tuple(x.shape), self.dropout, x, generator)
+        mask = source.draw(tuple(x.shape), self.dropout, x) if self.training else None
+        x = x if mask is None else x * mask
         return F.linear(x, self.weight, self.bias)
 
 
@@ -67,10 +67,10 @@ class Head(nn.Module):
             block.weight.uniform_(-bound, bound, generator=generator)
             block.bias.zero_()
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, x: Tensor, source: MaskSource) -> Tensor:
         """Logits of shape (batch, classes)."""
         for i, block in enumerate(self.blocks):
-            x = block(x if i == 0 else F.relu(x), generator)
+            x = block(x if i == 0 else F.relu(x), source)
         return x
 
 
@@ -132,6 +132,7 @@ class TextClassifier(nn.Module):
         ids: Tensor | None = None,
         lengths: Tensor | None = None,
         vectors: Tensor | None = None,
+        source: MaskSource | None = None,
     ) -> Tensor:
         """Logits of shape (batch, outputs).
 
@@ -143,13 +144,23 @@ class TextClassifier(nn.Module):
             Number of tokens of every document, at least 1, falling.
         vectors : Tensor of shape (batch, pooled size)
             Of the documents, where they are known; instead of their tokens.
+        source : MaskSource, optional
+            Where the dropout masks of a training come from; torch's global state if None.
         """
+        source = source or MaskSource()
         if vectors is None:
             assert ids is not None and lengths is not None
+            masks = self.encoder.draw_masks(len(ids), source) if self.training else None
             vectors = pool_documents(
-                self.encoder, ids, lengths, self.token_weights, self.pooling, self.bptt
+                self.encoder,
+                ids,
+                lengths,
+                self.token_weights,
+                self.pooling,
+                self.bptt,
+                masks=masks,
             )
-        return self.head(vectors, self.encoder.generator)
+        return self.head(vectors, source)
 
 
 def pool_documents(
@@ -160,13 +171,15 @@ def pool_documents(
     pooling: str,
     bptt: int,
     embedded: Tensor | None = None,
+    masks: DropoutMasks | None = None,
 ) -> Tensor:
     """Vectors of whole documents, read in chunks of `bptt` tokens (BPT3C, paper section 3.3).
 
     The encoder's state is carried from chunk to chunk, and gradients reach all of them.
     Documents leave the batch where they end or soon after, so little is computed on padding.
     `ids`, `lengths` and `token_weights` are as in `TextClassifier`; `embedded`, of shape
-    (batch, time, emb_size), is read instead of the embeddings of `ids`.
+    (batch, time, emb_size), is read instead of the embeddings of `ids`; `masks` are what is
+    dropped.
 
     Returns
     -------
@@ -181,7 +194,6 @@ def pool_documents(
         ids = F.pad(ids, (0, 0, 0, rounded_up(n_last, bptt) - n_last))
     # All chunks at once: a slice for each would make the backward pass quadratic in the length.
     inputs = None if embedded is None else embedded.transpose(0, 1).split(bptt)
-    masks = encoder.draw_masks(len(ends)) if encoder.training else None
     every_layer = pools_every_layer(pooling)
 
     state: EncoderState | None = None

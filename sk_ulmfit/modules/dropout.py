@@ -74,3 +74,30 @@ def draw_mask(
     drop_below = round(p * 65536) - 32768
     kept = words.view(torch.int16)[:numel].view(shape) >= drop_below
     return kept.to(like.dtype).mul_(1.0 / (1.0 - p))
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """Where the dropout masks of a training come from.
+
+    Parameters
+    ----------
+    generator : torch.Generator or None
+        None draws from torch's global state.
+    share : tuple of int
+        Which part of a batch's rows a network sees, as (number, of how many), where several
+        processes train: masks are drawn for all rows and cut to these.
+    """
+
+    generator: torch.Generator | None = None
+    share: tuple[int, int] = (0, 1)
+
+    def draw(self, shape: tuple[int, ...], p: float, like: Tensor) -> Tensor | None:
+        """Draw a mask (see `draw_mask`); None where nothing is dropped."""
+        return draw_mask(shape, p, like, self.generator) if p else None
+
+    def draw_rows(self, n_rows: int, size: int, p: float, like: Tensor) -> Tensor | None:
+        """Draw a mask of shape (1, n_rows, size), which stays the same over all time steps."""
+        index, count = self.share
+        mask = self.draw((1, n_rows * count, size), p, like)
+        return None if mask is None else mask[:, index * n_rows : (index + 1) * n_rows]

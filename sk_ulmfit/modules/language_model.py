@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .awd_lstm import AWDLSTM, EncoderSizes, EncoderState
-from .dropout import Dropouts
+from .dropout import Dropouts, MaskSource
 
 
 class LanguageModelOutput(NamedTuple):
@@ -46,14 +46,29 @@ class LanguageModel(nn.Module):
         self.encoder.reset_parameters(generator)
         self.bias.zero_()
 
-    def forward(self, ids: Tensor, state: EncoderState | None = None) -> LanguageModelOutput:
-        """Read `ids` of shape (time, batch), going on from `state`."""
-        outputs, state = self.encoder(ids, state)
+    def forward(
+        self,
+        ids: Tensor,
+        state: EncoderState | None = None,
+        source: MaskSource | None = None,
+        sparse_gradients: bool = False,
+    ) -> LanguageModelOutput:
+        """Read `ids` of shape (time, batch), going on from `state`.
+
+        In training, dropout masks come from `source`, by default from torch's global state.
+        """
+        masks = output_mask = None
+        if self.training:
+            source = source or MaskSource()
+            n_rows, p = ids.shape[1], self.encoder.dropouts.output
+            masks = self.encoder.draw_masks(n_rows, source)
+            output_mask = source.draw_rows(
+                n_rows, self.encoder.sizes.emb_size, p, self.encoder.embedding
+            )
+        outputs, state = self.encoder(ids, state, masks, sparse_gradients=sparse_gradients)
         hidden = dropped = outputs[-1]
-        if self.training and self.encoder.dropouts.output:
-            n_rows, size = hidden.shape[1:]
-            mask = self.encoder.draw_row_mask(n_rows, size, self.encoder.dropouts.output)
-            dropped = hidden * mask.to(hidden.dtype)
+        if output_mask is not None:
+            dropped = hidden * output_mask.to(hidden.dtype)
         return LanguageModelOutput(hidden, dropped, self.encoder.embedding, self.bias, state)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .awd_lstm import EncoderSizes, full_precision
+from .awd_lstm import EncoderSizes, full_precision, refuse_second_derivative
 
 POOLINGS = {
     "concat": ("last", "max", "mean"),
@@ -144,6 +144,7 @@ class _MaxAndSums(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
         hidden, highest, within, weights = ctx.saved_tensors
         d_highest, d_sums = grads
         at_highest = (full_precision(hidden) == highest) & within.unsqueeze(2)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .awd_lstm import refuse_second_derivative
+
 # Rows of logits that are there at once. A GPU wants larger products, and has room for them.
 _ROWS, _ROWS_ON_GPU = 512, 2048
 
@@ -99,6 +101,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivative()
         d_hidden, d_weight, d_bias = ctx.saved_tensors
         scale = grads[0] / ctx.n
         return d_hidden * scale, d_weight * scale, d_bias * scale, None, None, None

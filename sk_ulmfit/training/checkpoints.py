@@ -118,7 +118,7 @@ class Checkpoints(Callback):
             "finished": False,
             "module": _unwrapped(net.module_.state_dict()),
             "optimizer": net.optimizer_.state_dict(),
-            "generator": net.generator.get_state(),
+            "generator": net.masks.generator.get_state(),
             "shuffle": json.dumps(net.epoch_begins_with_),
             "step": _callback(net, ScheduledLR).step_,
             "history": json.dumps(_epochs(net)[:-1], default=plain),
@@ -144,8 +144,8 @@ class Checkpoints(Callback):
         net.module_.load_state_dict(wrapped(saved["module"]))
         net.optimizer_.load_state_dict(saved["optimizer"])
         generator = saved["generator"].cpu()
-        if generator.shape == net.generator.get_state().shape:
-            net.generator.set_state(generator)
+        if generator.shape == net.masks.generator.get_state().shape:
+            net.masks.generator.set_state(generator)
         # else: from another kind of device, whose random numbers cannot be had here
         net.epoch_begins_with_ = json.loads(saved["shuffle"])
         _callback(net, ScheduledLR).step_ = saved["step"]

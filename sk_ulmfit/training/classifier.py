@@ -1,8 +1,10 @@
-"""Stage 3, top to bottom: documents, batches by length, loss, net and training."""
+"""Stage 3, top to bottom: training, the network's start, the net, its loss, batches by length."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,106 +16,171 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ..callbacks import GradualUnfreezing
+from ..models import TrainedClassifier
 from ..models.inference import length_batches, pooled_features
-from ..modules import TextClassifier
+from ..models.networks import Weights, load_arrays, to_arrays
+from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
 from ..modules.awd_lstm import full_precision
-from ..schedules import layer_groups
+from ..modules.dropout import MaskSource
+from ..schedules import layer_groups, trained_groups
 from ..text.token_lists import TokenLists
-from .embeddings import narrowed, renumbering, used_tokens
+from .devices import seeded_generator
+from .embeddings import renumbering, used_tokens, with_rows
 from .net import (
     Outcome,
     TrainingOptions,
     ULMFiTNet,
     common_arguments,
     each_direction,
-    run,
+    history_of,
 )
 
 # Documents, targets and weights in the loss.
 Labelled = tuple[TokenLists, np.ndarray, np.ndarray]
 
+# Dropout before the last layer of the head, in the authors' scripts.
+HEAD_DROPOUT = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions(TrainingOptions):
+    """How to train a classifier, by the names of the estimator's parameters."""
+
+    unfreeze_schedule: str | Sequence[int]
+    label_smoothing: float
+    r_drop: float
+    frozen_dropout: bool
+
 
 def classifier_stage(
-    modules: dict[str, TextClassifier],
+    start: TrainedClassifier,
     train: Labelled,
     valid: Labelled | None,
-    options: TrainingOptions,
-    unfreeze_schedule: str | Sequence[int],
-    multilabel: bool,
-    frozen_dropout: bool,
+    options: ClassifierOptions,
+    head_seed: int,
 ) -> Outcome:
-    """Train a classifier in each direction (stage 3).
+    """Train a classifier in each direction of its language model (stage 3).
 
     Parameters
     ----------
-    modules : dict of str to TextClassifier
-        By direction.
+    start : TrainedClassifier
+        What to begin with; without weights it is the language model's encoder under a head of
+        random weights.
     train, valid : tuple of (documents, targets, weights)
-    options : TrainingOptions
-    unfreeze_schedule : str or sequence of int
-    multilabel : bool
-    frozen_dropout : bool
-        Whether the encoder drops out while it is frozen.
+    options : ClassifierOptions
+    head_seed : int
+        Seed of the head's random weights.
     """
-    n_tokens = next(iter(modules.values())).encoder.sizes.vocab_size
-    used = used_tokens(n_tokens, train[0], *([] if valid is None else [valid[0]]))
+    vocab_size = start.language_model.sizes.vocab_size
+    used = used_tokens(vocab_size, train[0], *([] if valid is None else [valid[0]]))
+    # Steps of unfreezing that are given by their epochs say how many there are.
+    groups = layer_groups("classifier", start.language_model.n_layers)
+    plan = trained_groups(options.unfreeze_schedule, len(groups), options.max_epochs)
+    options = replace(options, max_epochs=len(plan))
 
-    def labelled(
-        data: Labelled, backward: bool, rng: np.random.Generator | None
-    ) -> LabelledDocuments:
+    def read(data: Labelled, direction: str, rng: np.random.Generator | None) -> LabelledDocuments:
         documents, targets, weights = data
         if used is not None:
-            documents = documents.renumbered(renumbering(n_tokens, used))
-        read = documents.reversed() if backward else documents
-        return LabelledDocuments(read, targets, weights, rng)
+            documents = documents.renumbered(renumbering(vocab_size, used))
+        documents = documents.reversed() if direction == "backward" else documents
+        return LabelledDocuments(documents, targets, weights, rng)
 
     def train_one(
-        module: TextClassifier, backward: bool, options: TrainingOptions
-    ) -> list[dict[str, Any]]:
-        shuffled = labelled(train, backward, np.random.default_rng(options.seed))
-        held_out = None if valid is None else labelled(valid, backward, None)
-        with narrowed(module, used):
-            return train_classifier(
-                module, shuffled, held_out, options, unfreeze_schedule, multilabel, frozen_dropout
-            )
+        direction: str, own: ClassifierOptions
+    ) -> tuple[Weights, list[dict[str, Any]], KeyboardInterrupt | None]:
+        before = start_weights(start, direction, head_seed)
+        embedding = before["encoder.embedding"]
+        if used is not None:
+            before["encoder.embedding"] = embedding[used]
+        module = training_network(start, direction, before, own, used)
+        history, interrupt = train_classifier(
+            module,
+            read(train, direction, np.random.default_rng(own.seed)),
+            None if valid is None else read(valid, direction, None),
+            own,
+            start.multilabel,
+        )
+        weights = to_arrays(module)
+        if used is not None:
+            weights["encoder.embedding"] = with_rows(embedding, used, weights["encoder.embedding"])
+        return weights, history, interrupt
 
-    return each_direction(modules, train_one, options, "classifier")
+    return each_direction(start.language_model.directions, train_one, options, "classifier")
+
+
+def start_weights(start: TrainedClassifier, direction: str, head_seed: int) -> Weights:
+    """Weights that the training of a direction begins with."""
+    if direction in start.weights:
+        return dict(start.weights[direction])
+    module = start.empty_module(direction, bptt=1)
+    module.head.reset_parameters(torch.Generator().manual_seed(head_seed))
+    head = {name: array for name, array in to_arrays(module).items() if name.startswith("head.")}
+    return {**head, **start.language_model.encoder_weights(direction)}
+
+
+def training_network(
+    start: TrainedClassifier,
+    direction: str,
+    weights: Weights,
+    options: ClassifierOptions,
+    used: np.ndarray | None = None,
+) -> TextClassifier:
+    """Build the network of a direction with the dropouts of a training.
+
+    Parameters
+    ----------
+    start : TrainedClassifier
+    direction : {"forward", "backward"}
+    weights : dict of str to ndarray
+    options : ClassifierOptions
+    used : ndarray of int64, default=None
+        The tokens that it has embeddings of; None: all.
+    """
+    module = start.empty_module(
+        direction,
+        options.bptt,
+        used,
+        dropouts=AWD_CLASSIFIER_DROPOUTS.scaled(options.dropout_mult),
+        head_dropout=min(HEAD_DROPOUT * options.dropout_mult, 0.95),
+    )
+    load_arrays(module, weights)
+    return module
 
 
 def train_classifier(
     module: TextClassifier,
     train: LabelledDocuments,
     valid: LabelledDocuments | None,
-    options: TrainingOptions,
-    unfreeze_schedule: str | Sequence[int],
+    options: ClassifierOptions,
     multilabel: bool,
-    frozen_dropout: bool = True,
-) -> list[dict[str, Any]]:
-    """Train `module` in place (stage 3).
+) -> tuple[list[dict[str, Any]], KeyboardInterrupt | None]:
+    """Train a network in place.
 
     Returns
     -------
-    list of dict
+    history : list of dict
         One an epoch: losses, learning rates, trained layer groups.
+    interrupt : KeyboardInterrupt or None
     """
     if options.max_epochs == 0:
-        return []
+        return [], None
+    callbacks = GradientNormClipping(25.0), GradualUnfreezing(options.unfreeze_schedule)
+    masks = MaskSource(seeded_generator(options.seed, options.device))
     groups = layer_groups("classifier", len(module.encoder.layers))
     net = ClassifierNet(
-        module,
-        frozen_dropout=frozen_dropout,
+        **common_arguments(module, masks, valid, options, *callbacks),
+        frozen_dropout=options.frozen_dropout,
         criterion=ClassificationLoss,
         criterion__multilabel=multilabel,
         criterion__label_smoothing=options.label_smoothing,
-        criterion__r_drop=options.r_drop,
+        # Without dropout both readings are the same.
+        criterion__r_drop=options.r_drop if options.dropout_mult else 0.0,
         optimizer__param_groups=[(group.pattern, {}) for group in groups[:-1]],
         iterator_train=LengthBatches,
         iterator_valid=LengthBatches,
-        **common_arguments(
-            module, valid, options, GradientNormClipping(25.0), GradualUnfreezing(unfreeze_schedule)
-        ),
     )
-    return run(net, train)
+    net.fit(train, y=None)
+    return history_of(net.history), net.interrupt_
 
 
 class ClassifierNet(ClassifierMixin, ULMFiTNet):
@@ -177,7 +244,7 @@ class ClassifierNet(ClassifierMixin, ULMFiTNet):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         step: dict[str, Any] = super().train_step(batch, **fit_params)
         if self._reads_twice:
-            step["y_pred"] = step["y_pred"][::2]  # callbacks expect one row a document
+            step["y_pred"] = step["y_pred"][0]  # callbacks expect one row a document
         return step
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
@@ -201,16 +268,23 @@ class ClassifierNet(ClassifierMixin, ULMFiTNet):
         return (p > 0.5).astype(np.int64) if self.criterion_.multilabel else p.argmax(axis=1)
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Tensor:
+        """Logits of shape (batch, outputs); of two readings (2, batch, outputs)."""
         x = {name: rows for name, rows in x.items() if name != "weights"}  # of the loss
+        fit_params["source"] = self.masks
         if not self._reads_twice:
             return super().infer(x, **fit_params)
         if len(next(iter(x.values()))) == 1:
             # As two rows of one batch, a text alone would be normalised by its dropout.
-            return torch.cat([super().infer(x, **fit_params), super().infer(x, **fit_params)])
+            return torch.stack([super().infer(x, **fit_params), super().infer(x, **fit_params)])
         # Two rows in one batch cost less than two batches, and have masks of their own, but for
         # those of words and of recurrent weights, which all rows of a batch share.
         x = {name: rows.repeat_interleave(2, dim=0) for name, rows in x.items()}
-        return super().infer(x, **fit_params)
+        logits: Tensor = super().infer(x, **fit_params)
+        return torch.stack([logits[::2], logits[1::2]])
+
+    def _loss_of_constant_answer(self, train: Any) -> float:
+        n_choices = 2 if self.criterion_.multilabel else len(self.classes_)
+        return math.log(n_choices) * float(train.weights.mean())
 
     def _describe(self, batch: Any) -> str:
         if "vectors" in batch[0]:
@@ -233,8 +307,8 @@ class ClassificationLoss(nn.Module):
         Share of a training target that is spread evenly over all classes [1]_; none in multilabel
         problems, where most labels are rare.
     r_drop : float, default=0.0
-        Above 0, training logits have two neighbouring rows for every document, computed with
-        different dropout, and this is the weight of how far apart they are [2]_.
+        Above 0, training logits are those of two readings of every document, with different
+        dropout, and this is the weight of how far apart they are [2]_.
 
     References
     ----------
@@ -252,6 +326,13 @@ class ClassificationLoss(nn.Module):
     def forward(self, logits: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
         """Mean of the weighted losses of the documents.
 
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, outputs), or (2, batch, outputs) in training by R-Drop
+        target : tuple of (targets, weights)
+
+        Notes
+        -----
         Weights have mean 1 over the training set, so a batch's loss is divided by its number of
         documents: dividing by its sum of weights would take the weight from a document that is
         alone in its batch.
@@ -263,8 +344,8 @@ class ClassificationLoss(nn.Module):
             return torch.mean(self._losses(logits, targets, 0.0) * weights)
         if not self.r_drop:
             return torch.mean(self._losses(logits, targets, self.label_smoothing) * weights)
-        one, other = logits[::2], logits[1::2]
-        losses = [self._losses(rows, targets, self.label_smoothing) for rows in (one, other)]
+        one, other = logits
+        losses = [self._losses(reading, targets, self.label_smoothing) for reading in logits]
         apart = divergence(one, other, self.multilabel)
         return torch.mean((sum(losses) / 2 + self.r_drop * apart) * weights)
 

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..modules import AWDLSTM, TextClassifier
+from ..modules import AWDLSTM
 from ..text.token_lists import TokenLists
 
 # A larger share of the vocabulary is not worth the copies.
@@ -32,7 +31,7 @@ _MOST = 0.9
 
 @contextmanager
 def gradients_of_rows(encoder: AWDLSTM) -> Iterator[None]:
-    """Let lookups in the embedding of `encoder` give sparse gradients for a while.
+    """Sum up the sparse gradients of lookups in the embedding of `encoder` for a while.
 
     What comes to lie in ``embedding.grad`` is dense.
 
@@ -53,11 +52,9 @@ def gradients_of_rows(encoder: AWDLSTM) -> Iterator[None]:
         embedding.grad = total.index_add_(0, rows._indices()[0], rows._values())
 
     hook = encoder.embedding.register_post_accumulate_grad_hook(make_dense)
-    encoder.sparse_gradients = True
     try:
         yield
     finally:
-        encoder.sparse_gradients = False
         hook.remove()
 
 
@@ -89,29 +86,15 @@ def renumbering(n_tokens: int, used: np.ndarray) -> np.ndarray:
     return table
 
 
-@contextmanager
-def narrowed(module: TextClassifier, used: np.ndarray | None) -> Iterator[None]:
-    """Cut a network's vocabulary to some ids for a while, and put back what they learned.
+def with_rows(whole: np.ndarray, rows: np.ndarray, learned: np.ndarray) -> np.ndarray:
+    """Put the rows that were trained back among those that were not.
 
     Parameters
     ----------
-    module : TextClassifier
-    used : ndarray of int64 or None
-        None leaves it as it is.
+    whole : ndarray of shape (n_tokens, width)
+    rows : ndarray of int64
+    learned : ndarray of shape (n_rows, width)
     """
-    if used is None:
-        yield
-        return
-    rows = torch.from_numpy(used)
-    encoder, sizes = module.encoder, module.encoder.sizes
-    embedding, token_weights = encoder.embedding, module.token_weights
-    encoder.embedding = nn.Parameter(embedding.detach()[rows])
-    encoder.sizes = replace(sizes, vocab_size=len(rows))
-    module.token_weights = token_weights[rows]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            embedding[rows] = encoder.embedding.to(embedding.device)
-        encoder.embedding, encoder.sizes = embedding, sizes
-        module.token_weights = token_weights
+    merged = whole.copy()
+    merged[rows] = learned
+    return merged

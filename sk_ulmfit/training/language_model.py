@@ -1,9 +1,13 @@
-"""Stages 1 and 2, top to bottom: the stream of text, batches, loss, net and training."""
+"""Stages 1 and 2, top to bottom: training, the net, its loss, batches of a stream of text."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +18,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
 from ..models import TrainedLanguageModel
+from ..models.networks import Weights, to_arrays
 from ..modules import AWD_LM_DROPOUTS, EncoderState, LanguageModel, LanguageModelOutput
 from ..modules.awd_lstm import detach, full_precision
+from ..modules.dropout import MaskSource
 from ..modules.softmax import linear_cross_entropy
 from ..schedules import layer_groups
 from ..text.token_lists import Selection, TokenLists
 from .checkpoints import Checkpoints
+from .devices import seeded_generator
 from .distributed import Share, own_share
 from .embeddings import gradients_of_rows
 from .net import (
@@ -28,8 +35,7 @@ from .net import (
     ULMFiTNet,
     common_arguments,
     each_direction,
-    run,
-    without_timings,
+    history_of,
 )
 from .sampled_softmax import sampled_next_token_loss
 
@@ -37,88 +43,89 @@ from .sampled_softmax import sampled_next_token_loss
 _LARGE_VOCABULARY, _SAMPLES = 16_384, 4096
 
 
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions(TrainingOptions):
+    """How to train a language model, by the names of the estimator's parameters."""
+
+    softmax_samples: int | str | None
+    checkpoint_dir: str | PathLike[str] | None
+    checkpoint_minutes: float
+
+
 def language_model_stage(
     start: TrainedLanguageModel,
     train: TokenLists | Selection,
     valid: TokenLists | Selection | None,
-    options: TrainingOptions,
-    dropout_mult: float,
+    options: LanguageModelOptions,
 ) -> Outcome:
     """Train a language model in each of its directions (stages 1 and 2).
+
+    Among processes that torchrun started, each computes its share of every batch.
 
     Parameters
     ----------
     start : TrainedLanguageModel
         Vocabulary and weights to begin with.
     train, valid : TokenLists or Selection
-    options : TrainingOptions
-    dropout_mult : float
+    options : LanguageModelOptions
     """
-    dropouts = AWD_LM_DROPOUTS.scaled(dropout_mult)
+    dropouts = AWD_LM_DROPOUTS.scaled(options.dropout_mult)
     eos_id = start.tokenizer.vocab.bos_id
 
     def train_one(
-        module: LanguageModel, backward: bool, options: TrainingOptions
-    ) -> list[dict[str, Any]]:
-        rng = np.random.default_rng(options.seed)
+        direction: str, own: LanguageModelOptions
+    ) -> tuple[Weights, list[dict[str, Any]], KeyboardInterrupt | None]:
+        module, backward = start.module(direction, dropouts), direction == "backward"
+        rng = np.random.default_rng(own.seed)
         stream = TextStream(train, eos_id=eos_id, backward=backward, rng=rng)
         held_out = None
         if valid is not None:
             held_out = TextStream(valid, eos_id=eos_id, backward=backward)
-        return train_language_model(module, stream, held_out, options, dropout_mult)
+        history, interrupt = train_language_model(module, stream, held_out, own)
+        return to_arrays(module), history, interrupt
 
-    modules = {name: start.module(name, dropouts) for name in start.directions}
-    return each_direction(modules, train_one, options, "LM")
+    return each_direction(start.directions, train_one, options, "LM")
 
 
 def train_language_model(
     module: LanguageModel,
     train: TextStream,
     valid: TextStream | None,
-    options: TrainingOptions,
-    regularisation: float = 1.0,
-) -> list[dict[str, Any]]:
-    """Train `module` in place (stages 1 and 2).
-
-    Among processes that torchrun started, each computes its share of every batch.
-
-    Parameters
-    ----------
-    module : LanguageModel
-    train, valid : TextStream
-    options : TrainingOptions
-    regularisation : float, default=1.0
-        Multiplier of AR and TAR.
+    options: LanguageModelOptions,
+) -> tuple[list[dict[str, Any]], KeyboardInterrupt | None]:
+    """Train a network in place, or take its weights from a training that was completed before.
 
     Returns
     -------
-    list of dict
+    history : list of dict
         One an epoch: losses, learning rates.
+    interrupt : KeyboardInterrupt or None
     """
     share = own_share()
-    module.encoder.share = (share.index, share.count)
     callbacks: list[Callback] = [GradientNormClipping(0.3)]
-    if options.checkpoints is not None:
-        file = options.checkpoints / ("backward.pt" if train.backward else "forward.pt")
+    if options.checkpoint_dir is not None:
+        file = Path(options.checkpoint_dir, "backward.pt" if train.backward else "forward.pt")
         checkpoints = Checkpoints(file, options.checkpoint_minutes, share)
         if (finished := checkpoints.finished()) is not None:
             module.load_state_dict(finished["module"])
-            return without_timings(finished["history"])
+            return history_of(finished["history"]), None
         callbacks.append(checkpoints)
     n_samples = options.softmax_samples
     if n_samples == "auto":
         n_samples = _SAMPLES if module.encoder.sizes.vocab_size > _LARGE_VOCABULARY else None
     # (the processes that share a training sum up dense gradients)
     by_rows = options.device.type == "cpu" and share.count == 1
+    generator = seeded_generator(options.seed, options.device)
+    masks = MaskSource(generator, (share.index, share.count))
     groups = layer_groups("language model", len(module.encoder.layers))
-    common = common_arguments(module, valid, options, *callbacks, unit="tok")
     net = LanguageModelNet(
-        module,
+        **common_arguments(module, masks, valid, options, *callbacks, unit="tok"),
         share=share,
+        sparse_gradients=by_rows,
         criterion=LanguageModelLoss,
-        criterion__regularisation=regularisation,
+        criterion__regularisation=options.dropout_mult,
         criterion__n_samples=n_samples,
-        criterion__generator=module.encoder.generator,
+        criterion__generator=generator,
         criterion__sparse_gradients=by_rows,
         optimizer__param_groups=[(group.pattern, {}) for group in groups[:-1]],
         iterator_train=BPTTBatches,
@@ -126,10 +133,10 @@ def train_language_model(
         iterator_train__share=share,
         iterator_valid=BPTTBatches,
         iterator_valid__bptt=options.bptt,
-        **common,
     )
     with gradients_of_rows(module.encoder) if by_rows else nullcontext():
-        return run(net, train)
+        net.fit(train, y=None)
+    return history_of(net.history), net.interrupt_
 
 
 class LanguageModelNet(ULMFiTNet):
@@ -139,6 +146,8 @@ class LanguageModelNet(ULMFiTNet):
     ----------
     share : Share, default=Share()
         This process's place among several that train the model together.
+    sparse_gradients : bool, default=False
+        Let lookups in the embedding give sparse gradients (see `gradients_of_rows`).
     **kwargs
         Of `ULMFiTNet`.
 
@@ -156,15 +165,16 @@ class LanguageModelNet(ULMFiTNet):
     first_batch_ = 0
     epoch_begins_with_: Any = None
 
-    def __init__(self, *args: Any, share: Share = Share(), **kwargs: Any):  # noqa: B008
+    def __init__(
+        self,
+        *args: Any,
+        share: Share = Share(),  # noqa: B008
+        sparse_gradients: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
         self.share = share
-
-    @property
-    def generator(self) -> torch.Generator:
-        """What draws the dropout masks."""
-        generator: torch.Generator = self.module.encoder.generator
-        return generator
+        self.sparse_gradients = sparse_gradients
 
     def initialize_module(self) -> LanguageModelNet:
         super().initialize_module()
@@ -196,6 +206,9 @@ class LanguageModelNet(ULMFiTNet):
         step: dict[str, Any] = super().train_step(batch, **fit_params)
         return {**step, "loss": self.share.mean(step["loss"])}
 
+    def _loss_of_constant_answer(self, train: Dataset) -> float:
+        return math.log(self.module.encoder.sizes.vocab_size)
+
     def _is_sound(self, loss: Tensor) -> bool:
         return bool(torch.isfinite(loss.exp()))  # else the perplexity is beyond all numbers
 
@@ -212,7 +225,9 @@ class LanguageModelNet(ULMFiTNet):
         )
 
     def infer(self, x: Tensor, **fit_params: Any) -> LanguageModelOutput:
-        output: LanguageModelOutput = super().infer(x, state=self.state_)
+        output: LanguageModelOutput = super().infer(
+            x, state=self.state_, source=self.masks, sparse_gradients=self.sparse_gradients
+        )
         self.state_ = detach(output.state)
         return output
 

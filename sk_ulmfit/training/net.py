@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+import dis
+import signal
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Self
 
 import torch
 from skorch import NeuralNet
@@ -17,19 +18,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..callbacks import DiscriminativeLR, ScheduledLR
-from ..models.language_model import Weights, to_arrays
-from ..modules import LanguageModel, TextClassifier
-from .devices import mixed_precision, seeded_generator, warn_of_busy_cores
+from ..models.networks import Weights
+from ..modules.dropout import MaskSource
+from .devices import mixed_precision, resolve_device, warn_of_busy_cores
 from .distributed import own_share
 from .progress import ProgressBar
-
-# Weights of each direction, history of all, and the Ctrl-C that ended it early, if one did.
-Outcome = tuple[dict[str, Weights], list[dict[str, Any]], "TrainingInterrupted | None"]
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train: the parameters that both estimators share."""
+    """How to train: parameters that both estimators share, under their names."""
 
     lr: float
     lr_decay: float
@@ -39,19 +37,43 @@ class TrainingOptions:
     max_epochs: int
     batch_size: int
     bptt: int
+    dropout_mult: float
     weight_decay: float
-    patience: int | None  # None: no early stopping
+    early_stopping: bool
+    patience: int
+    callbacks: tuple[Any, ...]
     device: torch.device
     amp: bool
-    seed: int
     verbose: int
+    seed: int
     label: str = ""  # of the progress bar
-    label_smoothing: float = 0.0  # of a classifier's targets
-    r_drop: float = 0.0  # weight of a classifier's R-Drop
-    softmax_samples: int | str | None = None  # None: the whole softmax
-    checkpoints: Path | None = None  # directory for the state of an unfinished training
-    checkpoint_minutes: float = 10.0
-    callbacks: Sequence[Any] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, estimator: Any, **changes: Any) -> Self:
+        """Read options off an estimator's parameters, all but some."""
+        given = {**estimator.get_params(deep=False), **changes}
+        options = {field.name: given[field.name] for field in fields(cls) if field.name in given}
+        options["device"] = resolve_device(given["device"])
+        options["callbacks"] = () if given["callbacks"] is None else tuple(given["callbacks"])
+        return cls(**options)
+
+
+class Outcome(NamedTuple):
+    """What a training ends with.
+
+    Parameters
+    ----------
+    weights : dict of str to dict of str to ndarray
+        By direction.
+    history : list of dict
+        Of all directions, an entry an epoch.
+    interrupt : KeyboardInterrupt or None
+        The Ctrl-C that ended it early, if one did.
+    """
+
+    weights: dict[str, Weights]
+    history: list[dict[str, Any]]
+    interrupt: KeyboardInterrupt | None
 
 
 class ULMFiTNet(NeuralNet):
@@ -59,6 +81,8 @@ class ULMFiTNet(NeuralNet):
 
     Parameters
     ----------
+    masks : MaskSource
+        Where the dropout masks come from.
     amp : bool, default=False
         Compute in bfloat16 where that is safe.
     **kwargs
@@ -70,18 +94,36 @@ class ULMFiTNet(NeuralNet):
         skorch ends a training quietly on Ctrl-C. Kept here for the caller to raise again.
     """
 
-    def __init__(self, *args: Any, amp: bool = False, **kwargs: Any):
+    interrupt_: KeyboardInterrupt | None = None
+
+    def __init__(
+        self,
+        *args: Any,
+        masks: MaskSource = MaskSource(),  # noqa: B008
+        amp: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
+        self.masks = masks
         self.amp = amp
 
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt as interrupt:
+            # That is how skorch's callbacks end a training that has gone on for long enough.
+            self._ended_by_callback = is_raised_by_code(interrupt)
+            raise
+
     def fit_loop(self, X: Any, *args: Any, **kwargs: Any) -> ULMFiTNet:
-        self.interrupt_: KeyboardInterrupt | None = None
+        self.interrupt_, self._ended_by_callback = None, False
         try:
             super().fit_loop(X, *args, **kwargs)
             self._check_last_step(X)
+            self._warn_if_astray(X)
             return self
         except KeyboardInterrupt as interrupt:
-            if not self._stopped_early():
+            if not self._ended_by_callback:
                 self.interrupt_ = interrupt
             raise
         except Exception:
@@ -111,12 +153,22 @@ class ULMFiTNet(NeuralNet):
         if not all(torch.isfinite(value).all() for value in self.module_.state_dict().values()):
             raise self._diverged("weights that are not finite")
 
-    def _stopped_early(self) -> bool:
-        """Tell whether it was skorch's own early stopping that raised the interrupt."""
-        return any(
-            isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
-            for _, callback in self.callbacks_
-        )
+    def _warn_if_astray(self, train: Dataset) -> None:
+        """Say so where all that was trained is worse than nothing."""
+        losses = [epoch["train_loss"] for epoch in self.history if "train_loss" in epoch]
+        constant = self._loss_of_constant_answer(train)
+        if losses and losses[-1] > _ASTRAY * min(losses[0], constant) + 1:
+            warnings.warn(
+                f"Training went astray: the loss ended at {losses[-1]:.3g}, that of the first "
+                f"epoch was {losses[0]:.3g}, that of an answer which is the same for every input "
+                f"is {constant:.3g}. Lower lr (now {self.lr:g}), or lengthen the warm-up "
+                "(cut_frac).",
+                RuntimeWarning,
+                stacklevel=1,
+            )
+
+    def _loss_of_constant_answer(self, train: Dataset) -> float:
+        raise NotImplementedError
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         with mixed_precision(torch.device(self.device), self.amp):
@@ -155,46 +207,34 @@ class ULMFiTNet(NeuralNet):
         )
 
 
-def each_direction(
-    modules: dict[str, Any],
-    train_one: Callable[[Any, bool, TrainingOptions], list[dict[str, Any]]],
-    options: TrainingOptions,
-    label: str,
-) -> Outcome:
-    """Train the modules one after another, until one is interrupted.
+# How many times the loss in the beginning, or of a constant answer, is far above it.
+_ASTRAY = 2.0
 
-    Directions that an interrupt did not let begin are left out: they would spoil the average.
-    """
-    warn_of_busy_cores(options.device)
-    weights: dict[str, Weights] = {}
-    history: list[dict[str, Any]] = []
-    interrupt: TrainingInterrupted | None = None
-    for n, (direction, module) in enumerate(modules.items()):
-        own = replace(options, seed=options.seed + n, label=f"{direction} {label}")
-        try:
-            with torch.inference_mode(False):  # whatever the caller is in
-                epochs = train_one(module, direction == "backward", own)
-        except TrainingInterrupted as error:
-            epochs, interrupt = error.history, error
-        weights[direction] = to_arrays(module)
-        history += [{"direction": direction, **epoch} for epoch in epochs]
-        if interrupt is not None:
-            break
-    return weights, history, interrupt
+
+def is_raised_by_code(interrupt: KeyboardInterrupt) -> bool:
+    """Tell a ``raise KeyboardInterrupt`` in somebody's code from a Ctrl-C that came meanwhile."""
+    place = interrupt.__traceback__
+    assert place is not None
+    while place.tb_next is not None:
+        place = place.tb_next
+    code = place.tb_frame.f_code
+    if code is getattr(signal.getsignal(signal.SIGINT), "__code__", None):
+        return False  # a program's own handler, which raises for the signal
+    return dis.opname[code.co_code[place.tb_lasti]] == "RAISE_VARARGS"
 
 
 def common_arguments(
-    module: LanguageModel | TextClassifier,
+    module: torch.nn.Module,
+    masks: MaskSource,
     valid: Dataset | None,
     options: TrainingOptions,
     *callbacks: Callback,
     unit: str = "doc",
 ) -> dict[str, Any]:
     """Arguments that both nets share."""
-    module.encoder.generator = seeded_generator(options.seed, options.device)
     schedule = ScheduledLR(options.schedule, options.cut_frac, options.lr_ratio)
     every: list[Any] = [DiscriminativeLR(options.lr_decay), schedule]
-    if options.patience is not None:
+    if options.early_stopping:
         stopping = EarlyStopping(
             monitor="valid_loss" if valid is not None else "train_loss",
             patience=options.patience,
@@ -205,9 +245,12 @@ def common_arguments(
     every.extend(callbacks)  # behind early stopping, whose state a checkpoint sets
     if options.verbose and own_share().is_first:
         every.append(ProgressBar(options.label, unit))
-    # skorch sets attributes of the callbacks it is given: the user's own stay as they are.
-    every.extend(copy.deepcopy(list(options.callbacks)))
+    # By names of our own: skorch calls callbacks of one name together, where the first stands, and
+    # would call a user's EarlyStopping before the score that it monitors.
+    named = [(f"sk_ulmfit_{type(callback).__name__}", callback) for callback in every]
     return {
+        "module": module,
+        "masks": masks,
         "lr": options.lr,
         "max_epochs": options.max_epochs,
         "batch_size": options.batch_size,
@@ -216,24 +259,47 @@ def common_arguments(
         "optimizer__weight_decay": options.weight_decay,
         "optimizer__fused": True,
         "train_split": predefined_split(valid) if valid is not None else None,
-        "callbacks": every,
+        "callbacks": [*named, *options.callbacks],
         "callbacks__print_log": None,
         "device": options.device,
-        "amp": options.amp,
+        "amp": bool(options.amp),
         "verbose": 0,
     }
 
 
-def run(net: ULMFiTNet, train: Dataset) -> list[dict[str, Any]]:
-    """Train a net, and give its history: an entry an epoch."""
-    net.fit(train, y=None)
-    history = without_timings(net.history.to_list())
-    if net.interrupt_ is not None:
-        raise TrainingInterrupted(history) from net.interrupt_
-    return history
+def each_direction(
+    directions: Iterable[str],
+    train_one: Callable[[str, Any], tuple[Weights, list[dict[str, Any]], KeyboardInterrupt | None]],
+    options: TrainingOptions,
+    label: str,
+) -> Outcome:
+    """Train one direction after another, until one is interrupted.
+
+    Directions that an interrupt did not let begin are left out: they would spoil the average.
+
+    Parameters
+    ----------
+    directions : iterable of {"forward", "backward"}
+    train_one : callable
+        Takes a direction and its options, and gives its weights, its history and the interrupt.
+    options : TrainingOptions
+    label : str
+        What is trained, for the progress bar.
+    """
+    warn_of_busy_cores(options.device)
+    weights: dict[str, Weights] = {}
+    history: list[dict[str, Any]] = []
+    for n, direction in enumerate(directions):
+        own = replace(options, seed=options.seed + n, label=f"{direction} {label}")
+        with torch.inference_mode(False):  # whatever the caller is in
+            weights[direction], epochs, interrupt = train_one(direction, own)
+        history += [{"direction": direction, **epoch} for epoch in epochs]
+        if interrupt is not None:
+            return Outcome(weights, history, interrupt)
+    return Outcome(weights, history, None)
 
 
-def without_timings(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def history_of(epochs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """History as users get it: whole epochs, without batches and durations."""
     return [
         {name: value for name, value in epoch.items() if name not in ("batches", "dur")}

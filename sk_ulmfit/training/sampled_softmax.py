@@ -42,11 +42,7 @@ def sampled_next_token_loss(
     # last words of a large vocabulary would share their draws.
     drawn = (uniform * log_size).exp().long().sub_(1).clamp_(0, len(weight) - 1).unique()
 
-    def log_expected(words: Tensor) -> Tensor:
-        words = words.float()  # not the default dtype, which is the user's
-        probability = ((words + 2.0) / (words + 1.0)).log() / log_size
-        return torch.log(-torch.expm1(n_samples * torch.log1p(-probability)))
-
+    correction = log_times_drawn(drawn, n_samples, len(weight))
     # Matrices of a few different sizes only: oneDNN compiles and keeps code for every one.
     filling = -len(drawn) % _ROWS
     rows = F.pad(drawn, (0, filling))
@@ -54,7 +50,7 @@ def sampled_next_token_loss(
     looked_up = F.embedding(torch.cat([rows, targets]), weight, sparse=sparse_gradients)
     drawn_weight, target_weight = looked_up.split([len(rows), len(targets)])
     scores = F.linear(hidden, drawn_weight, bias[rows])
-    scores = full_precision(scores) - F.pad(log_expected(drawn), (0, filling), value=torch.inf)
+    scores = full_precision(scores) - F.pad(correction, (0, filling), value=torch.inf)
     # A target that was drawn too is counted once.
     column = torch.full((len(weight),), -1, device=weight.device)
     column[drawn] = torch.arange(len(drawn), device=weight.device)
@@ -63,6 +59,22 @@ def sampled_next_token_loss(
     # (not minus infinity, whose gradient is NaN where nothing else was drawn)
     scores[twice, column[twice]] = torch.finfo(scores.dtype).min
     wanted = (full_precision(hidden) * target_weight).sum(1) + bias[targets]
-    wanted = wanted - log_expected(targets)
+    wanted = wanted - log_times_drawn(targets, n_samples, len(weight))
     others = scores.logsumexp(1)
     return (torch.logaddexp(wanted, others) - wanted).mean()
+
+
+def log_times_drawn(words: Tensor, n_samples: int, vocab_size: int) -> Tensor:
+    """Logarithm of how often a word is expected to be among the draws.
+
+    Parameters
+    ----------
+    words : Tensor of shape (n,)
+        Places in the vocabulary.
+    n_samples : int
+    vocab_size : int
+    """
+    words = words.float()  # not the default dtype, which is the user's
+    # (not the logarithm of a quotient: near 1 a float32 has few digits left)
+    probability = torch.log1p(1.0 / (words + 1.0)) / math.log(vocab_size + 1)
+    return torch.log(-torch.expm1(n_samples * torch.log1p(-probability)))

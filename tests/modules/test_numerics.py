@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sk_ulmfit.modules import AWDLSTM, POOLINGS, Dropouts, LanguageModel, TextClassifier, rarity
+from sk_ulmfit.modules import AWDLSTM, POOLINGS, LanguageModel, TextClassifier, rarity
 from sk_ulmfit.modules.awd_lstm import EncoderSizes, detach
 from sk_ulmfit.modules.classifier import CHUNKS_KEPT_FOR_BACKWARD, pool_documents
-from sk_ulmfit.modules.dropout import draw_mask
+from sk_ulmfit.modules.dropout import Dropouts, MaskSource, draw_mask
 from sk_ulmfit.training.language_model import LanguageModelLoss
 from tests import reference
 
@@ -27,7 +27,6 @@ def language_model(dropouts: Dropouts | None = None) -> LanguageModel:
     module.reset_parameters(generator())
     with torch.no_grad():
         module.bias.uniform_(-1, 1, generator=generator(1))
-    module.encoder.generator = generator(2)
     return module.double()
 
 
@@ -38,7 +37,6 @@ def classifier(dropouts: Dropouts | None = None, bptt: int = 4) -> TextClassifie
         block.norm.running_mean.uniform_(-1, 1, generator=generator(3))
         block.norm.running_var.uniform_(0.5, 2, generator=generator(4))
         torch.nn.init.uniform_(block.norm.weight, 0.5, 2, generator=generator(5))
-    module.encoder.generator = generator(2)
     return module.double()
 
 
@@ -63,13 +61,13 @@ def test_language_model_loss_and_gradients_with_every_dropout():
     ids, targets = random_ids(7, 4), random_ids(7, 4, seed=1)
     loss_function = LanguageModelLoss(ar_alpha=2.0, tar_beta=1.0)
 
-    loss = loss_function(module(ids), targets)
+    loss = loss_function(module(ids, source=MaskSource(generator(2))), targets)
     ours = gradients(module, loss)
 
     # The same masks once more, from the same seed and in the same order of drawing.
-    module.encoder.generator = generator(2)
-    masks = module.encoder.draw_masks(4)
-    output_mask = draw_mask((1, 4, 6), 0.3, module.bias, module.encoder.generator)
+    source = MaskSource(generator(2))
+    masks = module.encoder.draw_masks(4, source)
+    output_mask = source.draw((1, 4, 6), 0.3, module.bias)
     expected = reference.language_model_loss(
         module.encoder,
         module.bias,
@@ -135,10 +133,10 @@ def test_training_pass_uses_one_mask_for_all_chunks_of_a_document():
     encoder.double().train()
     lengths = [9, 6, 2]
     ids = random_ids(3, 9)
-    encoder.generator = generator(5)
-    ours = pool_documents(encoder, ids, torch.tensor(lengths), WEIGHTS, "concat", bptt=4)
-    encoder.generator = generator(5)
-    masks = encoder.draw_masks(3)
+    masks = encoder.draw_masks(3, MaskSource(generator(5)))
+    ours = pool_documents(
+        encoder, ids, torch.tensor(lengths), WEIGHTS, "concat", bptt=4, masks=masks
+    )
     for row, n in enumerate(lengths):
         hidden, _ = reference.encode_row(encoder, ids[row, :n].tolist(), masks, row)
         torch.testing.assert_close(ours[row], reference.concat_pool(hidden), rtol=1e-10, atol=1e-12)
@@ -147,7 +145,7 @@ def test_training_pass_uses_one_mask_for_all_chunks_of_a_document():
 def test_recomputing_chunks_of_long_documents_changes_no_gradient(monkeypatch):
     def run() -> dict[str, torch.Tensor]:
         module = classifier(DROPOUTS, bptt=2).train()
-        logits = module(ids, torch.tensor([30, 21, 3]))
+        logits = module(ids, torch.tensor([30, 21, 3]), source=MaskSource(generator(2)))
         return gradients(module, logits.square().sum())
 
     ids = random_ids(3, 30)
@@ -222,7 +220,7 @@ def test_masks_drop_the_share_they_should_and_keep_the_mean(p):
 
 def test_masks_are_the_kinds_that_the_paper_names():
     encoder = language_model(DROPOUTS).encoder
-    masks = encoder.draw_masks(4)
+    masks = encoder.draw_masks(4, MaskSource(generator(2)))
     assert masks.words.shape == (23, 1)  # whole words
     assert masks.inputs.shape == (1, 4, 6)  # the same for all time steps
     assert [tuple(mask.shape) for mask in masks.hiddens] == [(1, 4, 9), (1, 4, 9)]
@@ -240,3 +238,10 @@ def test_softmax_is_tied_to_the_embedding():
     hidden = torch.randn(2, 6, dtype=torch.float64)
     expected = hidden @ module.encoder.embedding.T + module.bias
     torch.testing.assert_close(module.logits(hidden), expected)
+
+
+def test_a_second_derivative_of_pools_is_refused():
+    module = classifier().train()
+    logits = module(random_ids(2, 5), torch.tensor([5, 3]))
+    with pytest.raises(RuntimeError, match="once only"):
+        torch.autograd.grad(logits.square().sum(), [module.encoder.embedding], create_graph=True)

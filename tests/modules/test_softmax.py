@@ -83,3 +83,10 @@ def test_without_gradients_there_are_none():
     assert len(products) == -(-len(hidden) // 512), "those of the logits alone"
     assert not loss.requires_grad
     torch.testing.assert_close(loss.float(), reference(hidden, weight, bias, targets))
+
+
+def test_a_second_derivative_is_refused():
+    hidden, weight, bias, targets = problem(n=20)
+    loss = softmax.linear_cross_entropy(hidden, weight, bias, targets)
+    with pytest.raises(RuntimeError, match="once only"):
+        torch.autograd.grad(loss, [hidden], create_graph=True)

@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
@@ -104,7 +105,7 @@ def test_progress_goes_on_where_it_was(tmp_path, capfd):
 
 
 def test_fine_tuning_goes_on_too(tmp_path):
-    general = ULMFiTLanguageModel(**{**SMALL, "max_epochs": 1}).fit(TEXTS)
+    general = FrozenEstimator(ULMFiTLanguageModel(**{**SMALL, "max_epochs": 1}).fit(TEXTS))
     params = {**SMALL, "pretrained": general}
     whole = ULMFiTLanguageModel(**params).fit(TEXTS[:200])
     cut_after(5, TEXTS[:200], tmp_path, pretrained=general, checkpoint_minutes=0)

@@ -9,6 +9,8 @@ from skorch.callbacks import Callback
 
 from tests.helpers import banking, classifier, language_model
 
+pytestmark = pytest.mark.filterwarnings("ignore:Training went astray")
+
 TEXTS, LABELS = banking(3, 10)
 MULTILABEL = np.c_[LABELS == "age", LABELS != "age"].astype(int)
 RATES = [1.0, 1e3, 1e6, 1e10, 1e20, 1e38]
@@ -114,3 +116,11 @@ def test_no_checkpoint_holds_what_diverged(tmp_path):
             saved = torch.load(file, weights_only=True)
             assert not saved["finished"]
             assert all(torch.isfinite(weight).all() for weight in saved["module"].values())
+
+
+@pytest.mark.parametrize("lr", [1000.0, 30.0])
+def test_a_training_that_went_astray_says_so(documents, lr):
+    with pytest.warns(RuntimeWarning, match=rf"went astray: the loss .* Lower lr \(now {lr:g}\)"):
+        classifier(lr=lr, max_epochs=3, unfreeze_schedule="full").fit(documents, LABELS)
+    with pytest.warns(RuntimeWarning, match="went astray"):
+        language_model(lr=lr, max_epochs=2).fit(TEXTS)

@@ -9,7 +9,13 @@ from sklearn.utils._param_validation import InvalidParameterError
 from skorch.callbacks import Callback
 from torch.nn import functional as F
 
-from sk_ulmfit.training.classifier import ClassificationLoss, divergence
+from sk_ulmfit.modules.dropout import MaskSource
+from sk_ulmfit.training.classifier import (
+    ClassificationLoss,
+    ClassifierOptions,
+    divergence,
+    training_network,
+)
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking(4, 20)
@@ -23,13 +29,13 @@ def documents():
 
 @pytest.fixture
 def pairs():
-    """Logits of three documents, each in two rows."""
-    return torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    """Logits of two readings of three documents."""
+    return torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
 
 
 def test_half_of_both_divergences_is_added_to_the_mean_loss(pairs):
     targets = torch.tensor([3, 0, 1])
-    one, other = pairs[::2].log_softmax(1), pairs[1::2].log_softmax(1)
+    one, other = pairs.log_softmax(2)
     losses = (
         F.nll_loss(one, targets, reduction="none") + F.nll_loss(other, targets, reduction="none")
     ) / 2
@@ -43,13 +49,11 @@ def test_half_of_both_divergences_is_added_to_the_mean_loss(pairs):
 
 def test_labels_of_a_multilabel_problem_are_distributions_of_their_own(pairs):
     targets = torch.tensor([[0, 1, 1, 0]] * 3)
-    one, other = (
-        torch.stack([rows, torch.zeros_like(rows)], 2) for rows in (pairs[::2], pairs[1::2])
-    )
+    one, other = (torch.stack([rows, torch.zeros_like(rows)], 2) for rows in pairs)
     apart = torch.stack([divergence(one[:, i], other[:, i], False) for i in range(4)], 1).mean(1)
-    torch.testing.assert_close(divergence(pairs[::2], pairs[1::2], True), apart)
+    torch.testing.assert_close(divergence(*pairs, True), apart)
     plain = ClassificationLoss(multilabel=True)
-    expected = (plain(pairs[::2], (targets, WEIGHTS)) + plain(pairs[1::2], (targets, WEIGHTS))) / 2
+    expected = (plain(pairs[0], (targets, WEIGHTS)) + plain(pairs[1], (targets, WEIGHTS))) / 2
     loss = ClassificationLoss(multilabel=True, r_drop=2.0)(pairs, (targets, WEIGHTS))
     torch.testing.assert_close(loss, expected + (2.0 * apart * WEIGHTS).mean())
 
@@ -88,14 +92,15 @@ def test_predictions_with_dropout_agree_more(documents):
     def disagreement(r_drop):
         clf = classifier(r_drop=r_drop, max_epochs=20, dropout_mult=1.0).fit(documents, LABELS)
         assert clf.score(documents, LABELS) > 0.8
-        options = {"bptt": 70, "dropout_mult": 1.0, "seed": 0}
-        module = clf.trained_.training_module("forward", **options).train()
-        module.encoder.generator = torch.Generator().manual_seed(0)
+        options = ClassifierOptions.of(clf, seed=0)
+        weights = clf.trained_.weights["forward"]
+        module = training_network(clf.trained_, "forward", weights, options).train()
+        source = MaskSource(torch.Generator().manual_seed(0))
         rows = np.argsort(-documents.tokens.lengths, kind="stable")
         ids = torch.from_numpy(documents.tokens.padded(rows))
         lengths = torch.from_numpy(documents.tokens.lengths[rows])
         with torch.no_grad():
-            one, other = module(ids, lengths), module(ids, lengths)
+            one, other = (module(ids, lengths, source=source) for _ in range(2))
         return float(divergence(one, other, False).mean())
 
     assert disagreement(1.0) < 0.6 * disagreement(0.0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.modules import LanguageModelOutput
 from sk_ulmfit.training.language_model import next_token_loss
-from sk_ulmfit.training.sampled_softmax import sampled_next_token_loss
+from sk_ulmfit.training.sampled_softmax import log_times_drawn, sampled_next_token_loss
 from tests.helpers import banking, language_model
 
 N_WORDS, SIZE = 50, 8
@@ -82,3 +83,13 @@ def test_a_language_model_learns_with_it():
 def test_no_draws_are_refused():
     with pytest.raises(ValueError, match="softmax_samples"):
         ULMFiTLanguageModel(None, softmax_samples=0).fit(["a text"])
+
+
+@pytest.mark.parametrize("vocab_size", [60_000, 250_000, 1_000_000])
+@pytest.mark.parametrize("n_samples", [1, 4096])
+def test_rare_words_are_corrected_as_they_are_drawn(vocab_size, n_samples):
+    words = np.r_[0, 1, 10, np.linspace(100, vocab_size - 1, 1000).astype(int)]
+    probability = np.log1p(1 / (words + 1.0)) / np.log(vocab_size + 1)
+    exact = np.log(-np.expm1(n_samples * np.log1p(-probability)))
+    found = log_times_drawn(torch.from_numpy(words), n_samples, vocab_size)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=5e-6)

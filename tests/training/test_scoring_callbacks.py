@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
@@ -88,3 +90,31 @@ def test_early_stopping_may_watch_a_score(documents):
     clf = classifier(callbacks=callbacks, max_epochs=40, calibrate=True).fit(documents, LABELS)
     accuracy = [epoch["accuracy"] for epoch in clf.history_]
     assert len(accuracy) < 40 and max(accuracy[-2:]) <= max(accuracy[:-2])
+
+
+def test_two_early_stoppings(documents):
+    """The user's may watch a score of their own, which is computed before it asks for it."""
+    stopping = EarlyStopping(monitor="accuracy", lower_is_better=False, patience=2)
+    callbacks = [EpochScoring("accuracy", lower_is_better=False), stopping]
+    clf = watched(callbacks, 40).fit(documents, LABELS)
+    assert len(clf.history_) < 40 and {"accuracy", "valid_loss"} <= clf.history_[-1].keys()
+
+
+class Log(Callback):
+    """Holds what cannot be copied, as writers of experiment trackers do."""
+
+    def __init__(self, lock):
+        self.lock = lock
+        self.losses = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.losses.append(net.history[-1, "train_loss"])
+
+
+def test_callbacks_are_used_as_they_are(documents):
+    log = Log(threading.Lock())
+    clf = classifier(callbacks=[log], max_epochs=3).fit(documents, LABELS)
+    assert log.losses == [epoch["train_loss"] for epoch in clf.history_]
+    lm_log = Log(threading.Lock())
+    lm = language_model(callbacks=[lm_log], max_epochs=2).fit(TEXTS)
+    assert lm_log.losses == [epoch["train_loss"] for epoch in lm.history_]

@@ -1,0 +1,96 @@
+"""Networks for models: built of numpy arrays, and kept for the next question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+
+# The state dict of one network.
+Weights = dict[str, np.ndarray]
+
+
+class Answering:
+    """Base of frozen dataclasses that are asked by networks built of their `weights`.
+
+    What is worked out on the way (networks, checksums) is kept beside the fields: it is no part of
+    a pickle, a copy or a hash. As the fields never change, what is kept stays right.
+    """
+
+    weights: dict[str, Weights]
+
+    # Builds the network of one direction, with copies of its weights.
+    module: Callable[..., Any]
+
+    def _network(self, direction: str, device: torch.device, **how: Any) -> Any:
+        """Take the network of a direction, or build it if it is asked for the first time."""
+        kept = vars(self).setdefault("_built", {})
+        key = (direction, str(device), *how.items())
+        if key not in kept:
+            kept[key] = self.module(direction, **how).to(device).eval()
+        return kept[key]
+
+    def _networks(self, device: torch.device, **how: Any) -> dict[str, Any]:
+        """Take the networks of all directions."""
+        return {direction: self._network(direction, device, **how) for direction in self.weights}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
+    """Build a module whose weights are not set yet.
+
+    torch's constructors would draw them from the global random state, which is the user's. So is
+    the default dtype, and the mode in which tensors can have no gradients.
+    """
+    with torch.inference_mode(False):
+        with torch.device("meta"):
+            module = factory(*args, **kwargs)
+        return module.float().to_empty(device="cpu")
+
+
+def load_arrays(module: torch.nn.Module, arrays: Weights) -> None:
+    """Copy numpy arrays into a module's parameters and buffers."""
+    tensors = {
+        # torch warns of arrays that cannot be written to, as joblib maps them from files.
+        name: torch.from_numpy(array if array.flags.writeable else array.copy())
+        for name, array in arrays.items()
+    }
+    module.load_state_dict(tensors)
+
+
+def to_arrays(module: torch.nn.Module) -> Weights:
+    """Copy a module's parameters and buffers into numpy arrays."""
+    return {
+        name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()
+    }
+
+
+# No layer of a saved model is wider.
+LARGEST = 1 << 31
+
+
+def is_size(size: Any, largest: int = LARGEST) -> bool:
+    """Tell whether `size`, read from a file, can be one of a network."""
+    return isinstance(size, int) and 1 <= size <= largest
+
+
+def check_shapes(arrays: Weights, expected: dict[str, torch.Tensor]) -> None:
+    """Refuse weights that do not fit a network.
+
+    Raises
+    ------
+    ValueError
+    """
+    found = {name: array.shape for name, array in arrays.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"The weights do not fit the sizes: {name} has shape {found.get(name)}, it should "
+                f"be {wanted.get(name)}."
+            )
