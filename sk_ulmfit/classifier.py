@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin, _fit_context, clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from ._compat import Interval, StrOptions, check_sample_weight, fit_context
 from ._estimator import NOTHING_NEW, Seeds, ULMFiTEstimator, continued, refuse_fitted
 from ._targets import (
     Targets,
@@ -273,7 +273,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: Iterable[str] | EncodedDocuments, y: Any, sample_weight: Any = None
     ) -> ULMFiTClassifier:
@@ -304,7 +304,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         sets_aside = self.early_stopping or self.calibrate
         return self._fit(X, targets, sample_weight, going_on, sets_aside=sets_aside)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: Iterable[str] | EncodedDocuments,
@@ -423,8 +423,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         """Weights of the labelled texts in the loss."""
         if sample_weight is not None:
             labelled = targets.labelled
-            checked = _check_sample_weight(sample_weight, labelled, ensure_non_negative=True)
-            sample_weight = checked[labelled]
+            sample_weight = check_sample_weight(sample_weight, labelled)[labelled]
         return document_weights(targets, self.class_weight, sample_weight, relative=relative)
 
     def _split(
@@ -657,7 +656,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         if not len(rows):
             raise ValueError("No text has a label: every y is -1 or missing.")
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, labels.labelled)[rows]
+            sample_weight = check_sample_weight(sample_weight, labels.labelled, negative=True)[rows]
         known = X[rows] if isinstance(X, EncodedDocuments) else [X[row] for row in rows]
         return float(super().score(known, labels.values, sample_weight))
 

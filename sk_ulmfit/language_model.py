@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from ._compat import Interval, StrOptions, fit_context
 from ._estimator import (
     DIRECTIONS,
     NOTHING_NEW,
@@ -287,7 +287,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
         """Train the language model on texts (stage 1), or fine-tune it on them (stage 2).
 
@@ -331,7 +331,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         with self._directory(X) as directory:
             return self._fit_in(directory, X)  # (no memory map is open any more after it)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
         """Train for one epoch more, at a constant learning rate.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -204,7 +205,7 @@ def test_directions_are_averaged(data):
     both = clf.predict_proba(documents)
     kept, parts = clf.trained_.weights, []
     for direction in ("forward", "backward"):
-        clf.trained_.weights = {direction: kept[direction]}
+        clf.trained_ = replace(clf.trained_, weights={direction: kept[direction]})
         parts.append(clf.predict_proba(documents))
     assert not np.allclose(parts[0], parts[1], atol=1e-3)
     np.testing.assert_allclose(both, (parts[0] + parts[1]) / 2, atol=1e-7)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
+from .._compat import Interval, validate_parameter_constraints
 from ..classifier import ULMFiTClassifier
 from ..documents import EncodedDocuments
 from ..language_model import ULMFiTLanguageModel

@@ -11,8 +11,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 
+from .._compat import safe_indexing
 from ._axes import add_legend, axes_for, import_pyplot, style
 
 
@@ -119,7 +120,7 @@ class LowShotDisplay:
         scores = Parallel(n_jobs=n_jobs)(
             delayed(_score)(
                 clone(estimator),
-                (_safe_indexing(X, rows), _safe_indexing(y, rows)),
+                (safe_indexing(X, rows), safe_indexing(y, rows)),
                 (X_test, y_test),
                 scoring or "accuracy",
             )

@@ -21,13 +21,11 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor
 
+from .._compat import EARLY_STOPPING_STATE
 from ..callbacks import ScheduledLR
 from ..files import DirectoryLock, atomic_write
 from ..models.directory import plain
 from .distributed import Share, own_share
-
-# What early stopping keeps from epoch to epoch, beside the best weights.
-_STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_")
 
 _DESCRIPTION = "training.json"
 
@@ -130,7 +128,8 @@ class Checkpoints(Callback):
                 if isinstance(callback, PassthroughScoring)
             },
             "stopping": json.dumps(
-                stopping and {name: getattr(stopping, name) for name in _STOPPING}, default=plain
+                stopping and {name: getattr(stopping, name) for name in EARLY_STOPPING_STATE},
+                default=plain,
             ),
             "best": stopping and _unwrapped(stopping.best_model_weights_ or {}),
         }

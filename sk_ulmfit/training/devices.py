@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .._compat import has_bfloat16_kernels
 from .distributed import own_gpu
 
 
@@ -104,7 +105,7 @@ def _computes_in_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     # Without oneDNN's kernels for it, the LSTM refuses bfloat16 on a CPU.
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cpu" and has_bfloat16_kernels()
 
 
 def seeded_generator(seed: int, device: torch.device) -> torch.Generator:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._compat import rows_of_gradient
 from ..modules import AWDLSTM
 from ..text.token_lists import TokenLists
 
@@ -48,8 +49,7 @@ def gradients_of_rows(encoder: AWDLSTM) -> Iterator[None]:
         if rows is None or not rows.is_sparse:
             return  # a softmax over all words has made it dense
         total = torch.zeros_like(embedding) if total is None else total.zero_()
-        # (not coalesced: that would sort the rows only for them to be added up)
-        embedding.grad = total.index_add_(0, rows._indices()[0], rows._values())
+        embedding.grad = total.index_add_(0, *rows_of_gradient(rows))
 
     hook = encoder.embedding.register_post_accumulate_grad_hook(make_dense)
     try:
