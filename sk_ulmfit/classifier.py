@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, check_sample_weight, fit_context
-from ._estimator import NOTHING_NEW, Seeds, ULMFiTEstimator, continued, refuse_fitted
+from ._estimator import NOTHING_NEW, ONE_EPOCH, Seeds, ULMFiTEstimator, continued, refuse_fitted
 from ._targets import (
     Targets,
     document_weights,
@@ -353,9 +353,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        one_epoch: dict[str, Any] = {"max_epochs": 1, "schedule": "constant"}
-        plan = {"unfreeze_schedule": "full", "sets_aside": False, "relative": False, **one_epoch}
-        return self._fit(X, targets, sample_weight, going_on, early_stopping=False, **plan)
+        changes = {**ONE_EPOCH, "unfreeze_schedule": "full", "relative": False}
+        return self._fit(X, targets, sample_weight, going_on, sets_aside=False, **changes)
 
     def _fit(
         self,
@@ -405,7 +404,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             raise
         interrupt = outcome.interrupt
         if interrupt is not None and self._keeps_earlier(outcome.history, going_on):
-            raise TrainingInterrupted([], NOTHING_NEW) from interrupt
+            told = TrainingInterrupted([], NOTHING_NEW)
+            self._hand_over(language_model, told)
+            raise told from interrupt
         # Directions that an interrupt did not let begin stay as they were, if they were trained.
         trained = replace(start, weights={**start.weights, **outcome.weights})
         if self.calibrate and valid is not None and interrupt is None:

@@ -20,6 +20,7 @@ from ._compat import Interval, StrOptions, fit_context
 from ._estimator import (
     DIRECTIONS,
     NOTHING_NEW,
+    ONE_EPOCH,
     Seeds,
     ULMFiTEstimator,
     continued,
@@ -353,8 +354,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         source = TextsInMemory(check_texts(X))
         start = self.trained_ if going_on else self._start(source, seeds, False, max_epochs=1)
         documents = source.encode(start.tokenizer)
-        changes = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
-        return self._train(start, documents, seeds, going_on, **changes, checkpoint_dir=None)
+        return self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
 
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.
