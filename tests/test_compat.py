@@ -27,7 +27,7 @@ def test_what_is_imported_is_there(name):
 
 def test_torchs():
     assert torch.lstm and isinstance(compat.has_bfloat16_kernels(), bool)
-    rows = torch.sparse_coo_tensor([[2, 2]], [1.0, 3.0], (4,))
+    rows = torch.sparse_coo_tensor([[2, 2]], [1.0, 3.0], (4,), check_invariants=True)
     numbers, values = compat.rows_of_gradient(rows)
     assert numbers.tolist() == [2, 2] and values.tolist() == [1.0, 3.0]
 
