@@ -108,7 +108,9 @@ def test_schedule_is_that_of_the_steps_of_a_language_model(ax):
     assert ax.get_legend_handles_labels()[1] == ["all layers"]
 
     recorder = Recorder()
-    tuned = language_model(pretrained=FrozenEstimator(scratch), callbacks=[recorder], schedule="one_cycle")
+    tuned = language_model(
+        pretrained=FrozenEstimator(scratch), callbacks=[recorder], schedule="one_cycle"
+    )
     display = TrainingScheduleDisplay.from_estimator(tuned.fit(texts), ax=ax)
     np.testing.assert_allclose(display.learning_rates, recorder.rates, rtol=1e-9)
     assert display.trained.all() and display.trained.shape == display.learning_rates.shape

@@ -109,7 +109,16 @@ class TrainedLanguageModel(Answering):
         return digest.hexdigest()
 
     def reads(self, other: TrainedLanguageModel) -> bool:
-        """Whether documents that `other` encoded are encoded as by this one."""
+        """Tell whether documents that another model encoded are encoded as by this one.
+
+        Parameters
+        ----------
+        other : TrainedLanguageModel
+
+        Returns
+        -------
+        bool
+        """
         # (the same object is known at once; a checksum is computed of all weights)
         return other is self or other.fingerprint == self.fingerprint
 
