@@ -44,6 +44,11 @@ class SubwordTokenizer(HuggingFaceTokenizer):
         Pairs of tokens that are joined into one, with a space between the two, in the order of
         their priority.
 
+    Raises
+    ------
+    ValueError
+        If one of a pair, or what it is joined into, is not in the vocabulary.
+
     See Also
     --------
     WordTokenizer : Whole words.
@@ -68,6 +73,11 @@ class SubwordTokenizer(HuggingFaceTokenizer):
     def __init__(self, vocab: Vocabulary | None = None, merges: Sequence[str] = ()):
         super().__init__(vocab)
         self._merges = tuple(merges)
+        for merge in self._merges:
+            left, space, right = merge.partition(" ")
+            joined = (left, right, left + right)
+            if vocab is None or not space or not all(token in vocab for token in joined):
+                raise ValueError(f"{merge!r} joins tokens that the vocabulary lacks.")
 
     def fit_counts(
         self, counts: Counter[str], *, max_vocab: int, min_freq: int

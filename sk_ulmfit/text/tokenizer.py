@@ -351,9 +351,21 @@ class HuggingFaceTokenizer(Tokenizer):
     ----------
     vocab : Vocabulary, default=None
         None before `fit`.
+
+    Raises
+    ------
+    ValueError
+        If a token cannot be encoded in UTF-8.
     """
 
     _backend: tokenizers.Tokenizer
+
+    def __init__(self, vocab: Vocabulary | None = None):
+        super().__init__(vocab)
+        try:
+            "".join(vocab.tokens if vocab is not None else ()).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"A token cannot be encoded in UTF-8: {error}.") from error
 
     @staticmethod
     @abstractmethod

@@ -133,7 +133,13 @@ def tokenizer_from_dict(description: dict[str, Any]) -> Tokenizer:
     ValueError
         If there is no such tokenizer, or its vocabulary is not valid.
     """
-    kind = description.get("kind")
-    if kind not in _BY_NAME:
+    kind = description.get("kind") if isinstance(description, dict) else description
+    if not isinstance(kind, str) or kind not in _BY_NAME:
         raise ValueError(f"Unknown kind of tokenizer {kind!r}: expected {' or '.join(_BY_NAME)}.")
-    return _BY_NAME[kind].from_dict(description)
+    for name in ("tokens", "merges"):
+        if not isinstance(description.get(name, []), list):
+            raise ValueError(f"The {name} of the tokenizer are not a list.")
+    try:
+        return _BY_NAME[kind].from_dict(description)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"This describes no tokenizer ({error!r}).") from error

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from numbers import Number, Real
+from os import PathLike
 from typing import Any, NoReturn
 
 import numpy as np
+
+_READ_IT = 'read the file, Path(path).read_text(encoding="utf-8")'
+
+# What files of texts are called.
+_ENDINGS = (
+    ".txt",
+    ".md",
+    ".csv",
+    ".tsv",
+    ".json",
+    ".jsonl",
+    ".parquet",
+    ".gz",
+    ".xz",
+    ".bz2",
+    ".zip",
+)
 
 
 def check_texts(X: Iterable[str], *, name: str = "X") -> list[str]:
@@ -80,9 +99,12 @@ class CheckedTexts:
 
 def _refuse_what_is_no_column(X: Any, name: str) -> None:
     if isinstance(X, str):
-        raise ValueError(
-            f"{name} has to be a collection of texts, got a single str: put it into a list, [text]."
-        )
+        hint = "put it into a list, [text]"
+        if _looks_like_a_path(X):
+            hint = "if it is the path of a file, pass the texts that are in it"
+        raise ValueError(f"{name} has to be a collection of texts, got a single str: {hint}.")
+    if isinstance(X, PathLike):
+        raise TypeError(f"{name} has to be a collection of texts, got a path: {_READ_IT}.")
     if isinstance(X, (bytes, bytearray)):
         raise TypeError(f"{name} has to be a collection of texts, got {_type(X)}.")
     # Asked of the class: an attribute of a pandas Series may be one of its rows.
@@ -124,6 +146,18 @@ def _refuse_what_is_no_column(X: Any, name: str) -> None:
         )
 
 
+def _looks_like_a_path(text: str) -> bool:
+    """Tell whether somebody may have meant a file by this text."""
+    if len(text) > 1000 or "\n" in text or not text.strip():
+        return False
+    return (
+        text.lower().endswith(_ENDINGS)
+        or text.startswith(("/", "~", "./", "../", ".\\"))
+        or "://" in text.partition(" ")[0]
+        or os.path.exists(text)
+    )
+
+
 def _iterate(X: Any, name: str) -> Iterable[Any]:
     try:
         return iter(X)
@@ -136,15 +170,29 @@ def _text(item: Any, place: str) -> str:
         return str.__str__(item)  # numpy's and other subclasses become plain
     if is_missing(item):
         _missing(item, place)
-    if isinstance(item, (bytes, bytearray)):
-        hint = 'decode it, text.decode("utf-8")'
-    elif isinstance(item, Number):
-        hint = "if the number is the text, convert it with str"
-    elif isinstance(item, (list, tuple)):
-        hint = 'a text is one str; tokens can be joined by " ".join(tokens)'
-    else:
-        hint = "convert it with str"
-    raise TypeError(f"{place} is no text but {_type(item)}: {hint}.")
+    raise TypeError(f"{place} is no text but {_type(item)}: {_hint(item, place)}.")
+
+
+def _hint(item: Any, place: str) -> str:
+    """Say how to get the text of something that is none."""
+    kind = type(item)
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return 'decode it, text.decode("utf-8")'
+    if isinstance(item, PathLike) or hasattr(kind, "read_text"):
+        return _READ_IT
+    if hasattr(kind, "read"):
+        return f"read the file, {place}.read()"
+    if hasattr(kind, "as_py"):  # of pyarrow
+        return f"pass {place.partition('[')[0]}.to_pylist()"
+    if isinstance(item, (Number, np.ndarray)) or hasattr(kind, "numpy"):
+        return "if the number is the text, convert it with str"
+    if isinstance(item, Mapping):
+        return f"take the text out of it, for example {place}[{next(iter(item), 'text')!r}]"
+    if isinstance(item, (list, tuple)):
+        return 'a text is one str; tokens can be joined by " ".join(tokens)'
+    if hasattr(kind, "text"):  # a document of spaCy, say
+        return f"take its text, {place}.text"
+    return "convert it to the str that is the text"
 
 
 def is_missing(item: Any) -> bool:

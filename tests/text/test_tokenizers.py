@@ -278,6 +278,89 @@ def test_unknown_description():
         tokenizer_from_dict({"kind": "word", "tokens": ["card"]})
 
 
+SOUND = {"kind": "subword", "tokens": [*SPECIAL_TOKENS, "a", "b", "ab"], "merges": ["a b"]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": ["word"]},
+        {"kind": None},
+        {"kind": "callable"},
+        {"tokens": None},
+        {"tokens": "abc"},
+        {"tokens": {token: 0 for token in SOUND["tokens"]}},
+        {"tokens": [*SOUND["tokens"], 7]},
+        {"tokens": [*SOUND["tokens"], "a"]},
+        {"tokens": [*SOUND["tokens"], "\ud800"]},
+        {"merges": ["a c"]},
+        {"merges": ["b a"]},
+        {"merges": ["ab"]},
+        {"merges": [""]},
+        {"merges": [["a", "b"]]},
+        {"merges": "a b"},
+        {"merges": None},
+    ],
+)
+def test_a_description_that_cannot_be_right_is_refused_when_it_is_read(change):
+    assert tokenizer_from_dict(SOUND).tokens([11]) == ["ab"]
+    with pytest.raises(ValueError):
+        tokenizer_from_dict({**SOUND, **change})
+    if "merges" not in change and change.get("kind", "") == "":
+        with pytest.raises(ValueError):
+            tokenizer_from_dict({**SOUND, "kind": "word", **change})
+    for name in ("tokens", "merges"):
+        with pytest.raises(ValueError):
+            tokenizer_from_dict({key: value for key, value in SOUND.items() if key != name})
+    with pytest.raises(ValueError):
+        tokenizer_from_dict([change])
+
+
+pieces = st.text("ab▁ x\0é", max_size=3)
+
+
+@given(
+    tokens=st.lists(pieces | st.sampled_from(["\ud800", "a", "b", "ab"]), unique=True, max_size=8),
+    merges=st.lists(pieces | st.sampled_from(["a b", "▁ a", " a"]), max_size=4),
+    kind=st.sampled_from(["word", "subword"]),
+)
+def test_what_is_read_can_be_used(tokens, merges, kind):
+    description = {"kind": kind, "tokens": [*SPECIAL_TOKENS, *tokens], "merges": merges}
+    try:
+        tokenizer = tokenizer_from_dict(description)
+    except ValueError:
+        return
+    ids, _ = tokenizer.encode(["ab xéa", "", *TEXTS[:2]])
+    tokenizer.decode(ids)
+    tokenizer.spans("ab xéa")
+
+
+THAI = ["ฉันชอบร้านนี้มาก", "อาหารวันนี้แย่มาก", "เรารักร้านนี้", "ร้านนี้ช้าและแพง"]
+WITHOUT_SPACES = {
+    "Thai": (THAI, ["ฉันรักอาหารร้านนี้", "วันนี้ช้ามาก"]),
+    "Lao": (["ຂ້ອຍມັກຮ້ານນີ້", "ຮ້ານນີ້ຊ້າ"], ["ຮ້ານມັກຊ້າ"]),
+    "Khmer": (["ខ្ញុំចូលចិត្តហាងនេះ", "ហាងនេះយឺត"], ["ហាងយឺត"]),
+    "Burmese": (["ဒီဆိုင်ကိုကြိုက်တယ်", "ဒီဆိုင်နှေးတယ်"], ["ဆိုင်နှေးတယ်"]),
+    "Chinese": (["我喜欢这家店", "这家店很慢"], ["店很慢"]),
+}
+
+
+@pytest.mark.parametrize(("texts", "others"), WITHOUT_SPACES.values(), ids=WITHOUT_SPACES)
+def test_scripts_without_spaces_are_split_by_character(texts, others):
+    tokenizer = WordTokenizer().fit(texts * 2, max_vocab=200, min_freq=2)
+    for text in [*texts, *others]:
+        ids, _ = tokenizer.encode([text])
+        assert tokenizer.tokens(ids)[1:] == list(text)
+        assert tokenizer.decode(ids) == text
+        assert tokenizer.spans(text)[1:] == [(i, i + 1) for i in range(len(text))]
+
+
+def test_numbers_and_marks_among_them_are_as_elsewhere():
+    assert words_of("ราคา ๑๒๐ บาท, iPhone 15!") == [
+        *"ราคา", "๑๒๐", *"บาท", ",", "iphone", "15", "!"
+    ]  # fmt: skip
+
+
 def test_make_tokenizer():
     assert type(make_tokenizer("word")) is WordTokenizer
     assert type(make_tokenizer("subword")) is SubwordTokenizer

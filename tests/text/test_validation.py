@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from scipy import sparse
 
 from sk_ulmfit.text.validation import check_texts
@@ -46,6 +49,26 @@ def test_returns_a_new_list():
     assert type(texts[1]) is np.str_
 
 
+class Document:
+    """As spaCy makes them."""
+
+    text = "a text"
+
+
+class Scalar:
+    """As of pyarrow."""
+
+    def as_py(self):
+        return "a text"
+
+
+class Scalars(list):
+    """As of pyarrow, whose arrays are not of strings."""
+
+    def __init__(self):
+        super().__init__([Scalar()])
+
+
 REFUSED = {
     "str": ("a text", ValueError, r"single str.*\[text\]"),
     "numpy str": (np.str_("a text"), ValueError, "single str"),
@@ -75,6 +98,22 @@ REFUSED = {
     "NA item": (["a", pd.NA], ValueError, r"X\[1\] is missing \(<NA>\)"),
     "NaT item": (["a", pd.NaT], ValueError, r"X\[1\] is missing \(NaT\)"),
     "polars null": (pl.Series(["a", None]), ValueError, r"X\[1\] is missing"),
+    # The hint is one for the case at hand.
+    "name of a file": ("corpus.txt", ValueError, "single str: if it is the path of a file"),
+    "address": ("s3://bucket/corpus", ValueError, "single str: if it is the path of a file"),
+    "home": ("~/corpus", ValueError, "single str: if it is the path of a file"),
+    "directory": (__file__.rpartition("tests")[0], ValueError, "if it is the path of a file"),
+    "long text": ("a" * 100_000, ValueError, r"\[text\]"),
+    "surrogate": ("\ud800", ValueError, r"\[text\]"),
+    "path": (Path("corpus.txt"), TypeError, "got a path: read the file"),
+    "path item": ([Path("a.txt"), "b"], TypeError, "X.0. is no text but .*Path: read the file"),
+    "file": (["a", io.StringIO("b")], TypeError, r"StringIO: read the file, X\[1\].read\(\)"),
+    "row of a dataset": ([{"text": "a", "label": 1}], TypeError, r"dict: .*X\[0\]\['text'\]"),
+    "document": ([Document()], TypeError, r"Document: take its text, X\[0\]\.text"),
+    "scalar of pyarrow": (Scalars(), TypeError, r"Scalar: pass X\.to_pylist\(\)"),
+    "tensor": (torch.arange(3), TypeError, "Tensor: if the number is the text"),
+    "arrays of numbers": ([np.arange(3)], TypeError, "ndarray"),
+    "features": (np.eye(2), ValueError, r"shape \(2, 2\): .*documents.*around the classifier"),
     "nothing": ([], ValueError, r"0 sample\(s\)"),
     "empty array": (np.array([]), ValueError, r"0 sample\(s\)"),
     "empty generator": (iter(()), ValueError, r"0 sample\(s\)"),
