@@ -32,8 +32,14 @@ from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
 from .models.names import load_pretrained
 from .modules import POOLINGS, pooled_size
-from .text.corpus import TextsInMemory, TextsOnDisk, TextSource, full_disk_named
-from .text.files import as_text_files
+from .text.corpus import (
+    TextsInMemory,
+    TextsOnDisk,
+    TextSource,
+    full_disk_named,
+    warn_of_unknown_words,
+)
+from .text.files import as_text_files, texts_in
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
 from .text.validation import check_texts, is_stream
@@ -301,7 +307,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         X : iterable of str, path or list of paths
             The texts. A `pathlib.Path`, or a list of them, stands for text files in UTF-8, plain
             or compressed (``.gz``, ``.xz``, ``.bz2``), with a blank line between two texts; a
-            directory for all files in it.
+            directory for all files below it.
         y : None
             Ignored: labels are not needed.
 
@@ -323,6 +329,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         -----
         RuntimeWarning
             If the disk fills up while training: it goes on without new checkpoints.
+        UserWarning
+            If most tokens of the texts are not in the vocabulary.
 
         Notes
         -----
@@ -333,15 +341,15 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             return self._fit_in(directory, X)  # (no memory map is open any more after it)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Iterable[str], y: Any = None) -> ULMFiTLanguageModel:
+    def partial_fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
         """Train for one epoch more, at a constant learning rate.
 
         The first call fixes the vocabulary.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, path or list of paths
+            The texts, as `fit` takes them.
         y : None
             Ignored.
 
@@ -351,7 +359,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         """
         going_on = hasattr(self, "trained_")
         seeds = self._seeds(going_on, "start", "split", "training")
-        source = TextsInMemory(check_texts(X))
+        source = TextsInMemory(texts_in(X))
         start = self.trained_ if going_on else self._start(source, seeds, False, max_epochs=1)
         documents = source.encode(start.tokenizer)
         return self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
@@ -433,6 +441,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         options = LanguageModelOptions.of(self, seed=seeds.training, **changes)
         interrupt = None
         if documents is not None:
+            warn_of_unknown_words(documents, start.tokenizer.vocab)
             if from_scratch and not going_on:
                 start = start.with_frequencies(documents)
             train, valid = self._split(documents, options, seeds)
@@ -513,13 +522,13 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         }
         return cls(**{**described, **params})._set_fitted(trained, [], False)
 
-    def transform(self, X: Iterable[str]) -> Any:
+    def transform(self, X: Iterable[str] | PathLike[str]) -> Any:
         """Encode texts.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, path or list of paths
+            The texts, as `fit` takes them.
 
         Returns
         -------
@@ -528,18 +537,19 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             encoder's pooled outputs as float32.
         """
         check_is_fitted(self)
-        texts = check_texts(X)
-        tokens = TokenLists(*self.trained_.tokenizer.encode(texts))
+        tokens = TokenLists(*self.trained_.tokenizer.encode(texts_in(X)))
         documents = EncodedDocuments(tokens, self.trained_, self.pooling, self.device)
         return documents if self.output == "documents" else documents.features()
 
-    def fit_transform(self, X: Iterable[str], y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(
+        self, X: Iterable[str] | PathLike[str], y: Any = None, **fit_params: Any
+    ) -> Any:
         """Fit on texts, and encode them.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts. Also those of a generator, which can be read only once.
+        X : iterable of str, path or list of paths
+            The texts, as `fit` takes them. Also those of a generator, which can be read only once.
         y : None
             Ignored.
         **fit_params
@@ -551,7 +561,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         """
         return super().fit_transform(list(X) if isinstance(X, Iterator) else X, y, **fit_params)
 
-    def perplexity(self, X: Iterable[str]) -> float:
+    def perplexity(self, X: Iterable[str] | PathLike[str]) -> float:
         """Perplexity per token of texts.
 
         Every text is read from its beginning; each token after the first is predicted, and the
@@ -559,8 +569,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, path or list of paths
+            The texts, as `fit` takes them.
 
         Returns
         -------
@@ -571,13 +581,13 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         with np.errstate(over="ignore"):  # of texts that cannot be less likely it is infinite
             return float(np.exp(-self.score(X)))
 
-    def score(self, X: Iterable[str], y: Any = None) -> float:
+    def score(self, X: Iterable[str] | PathLike[str], y: Any = None) -> float:
         """Mean log-likelihood per token of texts; higher is better.
 
         Parameters
         ----------
-        X : iterable of str
-            The texts.
+        X : iterable of str, path or list of paths
+            The texts, as `fit` takes them.
         y : None
             Ignored.
 
@@ -588,7 +598,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         """
         check_is_fitted(self)
         trained = self.trained_
-        tokens = TokenLists(*trained.tokenizer.encode(check_texts(X)))
+        tokens = TokenLists(*trained.tokenizer.encode(texts_in(X)))
         total, count = trained.nll(tokens, resolve_device(self.device), self.bptt)
         return -total / count
 

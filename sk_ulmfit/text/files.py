@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..files import local_path
+from .validation import check_texts
 
 _OPENERS: dict[str, Callable[..., IO[str]]] = {
     ".gz": gzip.open,
@@ -74,6 +75,12 @@ def as_text_files(X: Any) -> TextFiles | None:
     if isinstance(X, (list, tuple)) and X and all(isinstance(item, PathLike) for item in X):
         return TextFiles(X)
     return None
+
+
+def texts_in(X: Any) -> list[str]:
+    """Texts of a collection, or of the files that `X` stands for, in a list."""
+    files = as_text_files(X)
+    return check_texts(X if files is None else files)
 
 
 def _files_of(path: Path) -> list[Path]:
