@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 
 from ._compat import Interval, StrOptions
-from .models.directory import plain, write_model
+from ._parameters import describe_parameters
+from ._version import __version__
+from .models.directory import digest_of_model, write_model
 from .schedules import SCHEDULES
 
 DIRECTIONS = {
@@ -24,6 +27,9 @@ DIRECTIONS = {
 
 # Attributes that fits which go on draw their random numbers by.
 _GOING_ON = ("_n_continued", "_first_split_seed")
+
+# What a pickle holds besides: the version that wrote it, and what a path named.
+_VERSION, _START = "_sk_ulmfit_version", "_model_at_path"
 
 
 # What `partial_fit` trains by, whatever the parameters are.
@@ -48,6 +54,9 @@ class Seeds(NamedTuple):
 class ULMFiTEstimator(BaseEstimator):
     """Base of `ULMFiTLanguageModel` and `ULMFiTClassifier`."""
 
+    # The parameter that may name a model to begin with.
+    _start_parameter: ClassVar[str]
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "lr": [Interval(Real, 0, None, closed="neither")],
         "lr_decay": [Interval(Real, 1, None, closed="left")],
@@ -63,7 +72,7 @@ class ULMFiTEstimator(BaseEstimator):
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "callbacks": ["array-like", None],
-        "device": "no_validation",  # type: ignore[dict-item]
+        "device": [str, torch.device],
         "amp": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -153,37 +162,64 @@ class ULMFiTEstimator(BaseEstimator):
         FileExistsError
             If `path` is something else than a saved model.
 
+        ValueError
+            If `path` is an address such as ``s3://...``.
+
+        Warns
+        -----
+        UserWarning
+            If a parameter cannot be kept (callbacks, a function, a fitted estimator). The loaded
+            estimator has its default, and predicts the same.
+
         Notes
         -----
-        Parameters that JSON cannot hold (callbacks, estimators) are not saved: the loaded
-        estimator has their defaults, and predicts the same.
+        `checkpoint_dir` is not kept: it belongs to one machine and one training.
         """
-        description, arrays = self._to_saved()
-        params = self.get_params(deep=False)
-        description = {
+        described, arrays = self._to_saved()
+        parameters, lost = describe_parameters(self, ULMFiTEstimator)
+        if lost:
+            warnings.warn(
+                f"{', '.join(lost)} cannot be saved as JSON: the loaded estimator will have the "
+                "default, and predict the same. A pickle keeps all parameters.",
+                UserWarning,
+                stacklevel=2,
+            )
+        own = {
             "class": type(self).__name__,
-            "params": {name: value for name, value in params.items() if _is_jsonable(value)},
+            "version": __version__,
             "going_on": {name: vars(self)[name] for name in _GOING_ON if name in vars(self)},
-            **description,
         }
-        write_model(path, description, arrays)
+        write_model(path, {**own, **parameters, **described}, arrays)
 
     def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise NotImplementedError
 
-    @classmethod
-    def _of_saved_params(cls, description: dict[str, Any]) -> Any:
-        """An estimator that is not fitted yet, but would go on as the saved one."""
-        params = {  # of whose tuples JSON has made lists
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in description["params"].items()
-        }
-        estimator = cls(**params)
-        saved = description.get("going_on", {})  # older files lack it
-        for name in _GOING_ON:
-            if name in saved:
-                setattr(estimator, name, int(saved[name]))
-        return estimator
+    def _go_on_as(self, saved: dict[str, Any]) -> None:
+        """Go on as the estimator that was saved would: with the seeds that come next."""
+        for name, value in saved.items():
+            if name not in _GOING_ON or type(value) is not int or not 0 <= value < 2**32:
+                raise ValueError(f"{name} cannot be {value!r:.80}.")
+            setattr(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**super().__getstate__(), _VERSION: __version__}
+        # So that a cache, which goes by this state, notices that a path names another model now.
+        if (digest := digest_of_model(getattr(self, self._start_parameter))) is not None:
+            state[_START] = digest
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = {name: value for name, value in state.items() if name != _START}
+        version = state.pop(_VERSION, "of an unknown version")
+        if version != __version__:
+            warnings.warn(
+                f"This {type(self).__name__} was pickled by sk_ulmfit {version}, and is read by "
+                f"{__version__}: it may fail, or answer otherwise. What save() writes stays "
+                "readable.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
 
 def random_numbers(random_state: Any) -> np.random.RandomState:
@@ -192,14 +228,6 @@ def random_numbers(random_state: Any) -> np.random.RandomState:
     None draws its seed from the system: numpy's global state stays as it was.
     """
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
-
-
-def _is_jsonable(value: Any) -> bool:
-    try:
-        restored = json.loads(json.dumps(value, default=plain))
-    except (TypeError, ValueError):
-        return False
-    return bool(restored == (list(value) if isinstance(value, tuple) else value))
 
 
 def continued(before: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -210,6 +210,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     trained_: TrainedClassifier
     language_model_: ULMFiTLanguageModel
 
+    _start_parameter = "language_model"
+
     def __init__(
         self,
         language_model: Any = "en-small",
@@ -371,7 +373,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
         `relative` tells whether only ratios of the texts' weights count.
         """
-        self._check_sizes()
+        resolve_device(self.device)  # before hours of training, what would fail after them
         first = () if going_on else ("start",)
         seeds = self._seeds(going_on, *first, "split", "training", "head")
         weights = self._weights(targets, sample_weight, relative)
@@ -467,9 +469,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                     f"has {fitted!r}. Set it back, or fit anew with warm_start=False."
                 )
 
-    def _check_sizes(self) -> None:
-        """Refuse, before hours of training, what would fail after them."""
-        resolve_device(self.device)
+    def _validate_params(self) -> None:
+        super()._validate_params()
         schedule = self.unfreeze_schedule
         if not isinstance(schedule, str):
             trained_groups(schedule, max(1, len(schedule)), 1)
@@ -701,11 +702,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         description, arrays = self.trained_.to_parts()
         return {"classifier": description, "history": self.history_}, arrays
 
-    @classmethod
-    def _from_saved(
-        cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
-    ) -> ULMFiTClassifier:
+    def _restore(self, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         trained = TrainedClassifier.from_parts(description["classifier"], arrays)
         language_model = ULMFiTLanguageModel.from_trained(trained.language_model)
-        estimator: ULMFiTClassifier = cls._of_saved_params(description)
-        return estimator._set_fitted(trained, language_model, description["history"])
+        self._set_fitted(trained, language_model, description["history"])

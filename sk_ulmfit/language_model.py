@@ -223,6 +223,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
 
     trained_: TrainedLanguageModel
 
+    _start_parameter = "pretrained"
+
     def __init__(
         self,
         pretrained: Any = "en-small",
@@ -685,10 +687,6 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         own = {"history": self.history_, "from_scratch": self._from_scratch}
         return {"language_model": description, **own}, arrays
 
-    @classmethod
-    def _from_saved(
-        cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
-    ) -> ULMFiTLanguageModel:
+    def _restore(self, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
-        estimator: ULMFiTLanguageModel = cls._of_saved_params(description)
-        return estimator._set_fitted(trained, description["history"], description["from_scratch"])
+        self._set_fitted(trained, description["history"], bool(description["from_scratch"]))

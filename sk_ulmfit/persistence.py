@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ._parameters import with_parameters
 from .classifier import ULMFiTClassifier
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
@@ -45,8 +46,13 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     description, arrays = read_model(path)
     name = description.get("class")
-    if name not in _ESTIMATORS:
+    if not isinstance(name, str) or name not in _ESTIMATORS:
         raise ValueError(f"{path}: holds a {name!r}, which is not an estimator of sk_ulmfit.")
     with blamed_on(path):
-        estimator: Any = _ESTIMATORS[name]._from_saved(description, arrays)
+        estimator: Any = with_parameters(_ESTIMATORS[name], description, ULMFiTLanguageModel)
+        estimator._go_on_as(description.get("going_on", {}))  # older files lack it
+        estimator._restore(description, arrays)
+        trained = estimator.trained_
+        # A tokenizer that cannot be used says so now.
+        getattr(trained, "language_model", trained).tokenizer.encode([""])
     return estimator

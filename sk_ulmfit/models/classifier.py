@@ -14,7 +14,7 @@ from ..modules import TextClassifier
 from ..text.token_lists import TokenLists
 from .inference import predict_logits
 from .language_model import TrainedLanguageModel
-from .networks import Answering, Weights, check_shapes, empty_module, is_size, load_arrays
+from .networks import Answering, Weights, check_size, checked_weights, empty_module, load_arrays
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,22 +167,60 @@ class TrainedClassifier(Answering):
                 of_language_model[name] = array
             else:
                 weights.setdefault(part, {})[name] = array
-        model = cls(
-            TrainedLanguageModel.from_parts(description["language_model"], of_language_model),
-            np.array(description["classes"], dtype=description["classes_dtype"]),
-            description["multilabel"],
-            tuple(description["head_sizes"]),
-            description["pooling"],
-            weights,
-            description.get("temperature", 1.0),  # the first models had none
+        language_model = TrainedLanguageModel.from_parts(
+            description["language_model"], of_language_model
         )
-        if not all(map(is_size, model.head_sizes)):
-            raise ValueError(f"head_sizes cannot be {model.head_sizes!r:.80}.")
-        if not 0 < model.temperature < np.inf:
-            raise ValueError(f"The temperature cannot be {model.temperature!r:.80}.")
+        classes = _classes_of(description["classes"], description["classes_dtype"])
+        head_sizes, pooling = description["head_sizes"], description["pooling"]
+        if type(head_sizes) is not list or len(head_sizes) > len(arrays):
+            raise ValueError(f"head_sizes cannot be {head_sizes!r:.80}.")
+        largest = max(max(array.shape, default=0) for array in arrays.values())
+        for size in head_sizes:
+            check_size("head_sizes", size, largest)
+        if type(description["multilabel"]) is not bool:
+            raise ValueError(f"multilabel cannot be {description['multilabel']!r:.80}.")
+        temperature = description.get("temperature", 1.0)  # the first models had none
+        if type(temperature) not in (int, float) or not 1e-6 <= temperature <= 1e6:
+            raise ValueError(f"The temperature cannot be {temperature!r:.80}.")
+        if not weights or not weights.keys() <= language_model.weights.keys():
+            raise ValueError(f"There are weights of the directions {[*weights]!r:.80}.")
         for direction, own in weights.items():
-            check_shapes(own, model.empty_module(direction, bptt=1).state_dict())
-        return model
+            weights[direction] = checked_weights(
+                own,
+                TextClassifier,
+                language_model.sizes,
+                len(classes),
+                head_sizes=tuple(head_sizes),
+                pooling=pooling,
+                bptt=1,
+            )
+        return cls(
+            language_model,
+            classes,
+            description["multilabel"],
+            tuple(head_sizes),
+            pooling,
+            weights,
+            float(temperature),
+        )
+
+
+def _classes_of(labels: Any, dtype: Any) -> np.ndarray:
+    """Turn labels of a file into classes, which are in order and all different."""
+    if type(labels) is not list or not labels or not isinstance(dtype, str):
+        raise ValueError(f"The classes cannot be {labels!r:.80}.")
+    given = np.dtype(dtype)
+    if given.kind not in "biufUM":
+        raise ValueError(f"The type of the classes cannot be {dtype!r:.80}.")
+    classes = np.array(labels)
+    if not (given.kind == classes.dtype.kind == "U" and given.itemsize > 16 * classes.itemsize):
+        # (not where the type is far wider than the longest label: of that width would be each)
+        classes = classes.astype(given)
+    restored = classes.astype(str) if given.kind == "M" else classes
+    in_order = classes.ndim == 1 and (classes[:-1] < classes[1:]).all()
+    if restored.tolist() != labels or not in_order or (classes != classes).any():
+        raise ValueError(f"The classes cannot be {labels!r:.80}.")
+    return classes
 
 
 def log_probabilities(

@@ -189,6 +189,16 @@ def read_model(
             return description, arrays
 
 
+def digest_of_model(path: Any) -> str | None:
+    """Something that changes when another model is saved at a path; None of what names none."""
+    if not isinstance(path, (str, os.PathLike)):
+        return None
+    with suppress(OSError, ValueError):
+        file = local_path(path) / DESCRIPTION_FILE
+        return _sha256(file.read_bytes()) if file.is_file() else None
+    return None
+
+
 def _read_description(path: Traversable, kind: str | None) -> dict[str, Any]:
     file = path / DESCRIPTION_FILE
     if not file.is_file():

@@ -17,12 +17,11 @@ from ..text.token_lists import TokenLists
 from ..text.tokenizers import Tokenizer, tokenizer_from_dict
 from .inference import continue_text, negative_log_likelihood, pooled_features
 from .networks import (
-    LARGEST,
     Answering,
     Weights,
-    check_shapes,
+    check_size,
+    checked_weights,
     empty_module,
-    is_size,
     load_arrays,
     to_arrays,
 )
@@ -300,28 +299,29 @@ class TrainedLanguageModel(Answering):
         ValueError
             If the arrays are not of the sizes that are described.
         """
-        weights: dict[str, Weights] = {direction: {} for direction in description["directions"]}
+        directions = description["directions"]
+        known = {"forward", "backward"} & {*directions}
+        if not directions or len(known) != len(directions):
+            raise ValueError(f"The directions cannot be {directions!r:.80}.")
+        weights: dict[str, Weights] = {direction: {} for direction in directions}
         for key, array in arrays.items():
             direction, _, name = key.partition("/")
-            # Shipped models are in half precision on disk.
-            weights[direction][name] = array.astype(np.float32, copy=False)
+            weights[direction][name] = array
+        # Every width is one of an array's, and every layer has arrays.
+        largest = max(max(array.shape, default=0) for array in arrays.values())
+        for name in ("emb_size", "hidden_size"):
+            check_size(name, description[name], largest)
+        check_size("n_layers", description["n_layers"], len(arrays))
         model = cls(
             tokenizer_from_dict(description["tokenizer"]),
             emb_size=description["emb_size"],
             hidden_size=description["hidden_size"],
             n_layers=description["n_layers"],
-            weights=weights,
+            weights={},
         )
-        # Every layer has weights: more of them than arrays would be built for nothing.
-        limits = {"emb_size": LARGEST, "hidden_size": LARGEST, "n_layers": len(arrays)}
-        for name, largest in limits.items():
-            if not is_size(size := description[name], largest):
-                raise ValueError(f"{name} cannot be {size!r:.80}.")
-        with torch.device("meta"):
-            expected = LanguageModel(model.sizes).state_dict()
-        for arrays in weights.values():
-            check_shapes(arrays, expected)
-        return model
+        for direction, own in weights.items():
+            weights[direction] = checked_weights(own, LanguageModel, model.sizes)
+        return replace(model, weights=weights)
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> TrainedLanguageModel:
         """Carry the weights over to another vocabulary (paper section 3.2).

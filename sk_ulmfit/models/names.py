@@ -104,7 +104,9 @@ def _load_named(name: str | Path) -> TrainedLanguageModel:
         )
     description, arrays = read_model(path, "ULMFiTLanguageModel")
     with blamed_on(path):
-        return TrainedLanguageModel.from_parts(description["language_model"], arrays)
+        trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
+        trained.tokenizer.encode([""])  # if it cannot be used, it says so now
+    return trained
 
 
 def read_shipped(

@@ -70,22 +70,37 @@ def to_arrays(module: torch.nn.Module) -> Weights:
     }
 
 
-# No layer of a saved model is wider.
-LARGEST = 1 << 31
-
-
-def is_size(size: Any, largest: int = LARGEST) -> bool:
-    """Tell whether `size`, read from a file, can be one of a network."""
-    return isinstance(size, int) and 1 <= size <= largest
-
-
-def check_shapes(arrays: Weights, expected: dict[str, torch.Tensor]) -> None:
-    """Refuse weights that do not fit a network.
+def check_size(name: str, size: Any, largest: int) -> None:
+    """Refuse what a file says of a size that no network of so many weights can have.
 
     Raises
     ------
     ValueError
     """
+    if type(size) is not int or not 1 <= size <= largest:
+        raise ValueError(f"{name} cannot be {size!r:.80}.")
+
+
+def checked_weights(arrays: Weights, factory: Any, *args: Any, **kwargs: Any) -> Weights:
+    """Refuse weights of a file that do not fit a network, or are no finite numbers.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    factory, *args, **kwargs
+        What builds the network.
+
+    Returns
+    -------
+    dict of str to ndarray
+        In single precision; shipped models are in half precision on disk.
+
+    Raises
+    ------
+    ValueError
+    """
+    with torch.device("meta"):  # of any size
+        expected = factory(*args, **kwargs).state_dict()
     found = {name: array.shape for name, array in arrays.items()}
     wanted = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     for name in sorted(found.keys() | wanted.keys()):
@@ -94,3 +109,14 @@ def check_shapes(arrays: Weights, expected: dict[str, torch.Tensor]) -> None:
                 f"The weights do not fit the sizes: {name} has shape {found.get(name)}, it should "
                 f"be {wanted.get(name)}."
             )
+    checked = dict(arrays)
+    for name, array in arrays.items():
+        kind = "f" if expected[name].is_floating_point() else "i"
+        if array.dtype.kind != kind:
+            raise ValueError(f"{name} cannot be of the type {array.dtype}.")
+        if kind == "f":
+            with np.errstate(over="ignore"):
+                checked[name] = array.astype(np.float32, copy=False)
+            if not np.isfinite(checked[name]).all():
+                raise ValueError(f"{name} holds values that are not finite.")
+    return checked

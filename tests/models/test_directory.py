@@ -11,16 +11,22 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+import safetensors.torch
 import skops.io
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback
 
 import sk_ulmfit
-from sk_ulmfit import files
+from sk_ulmfit import ULMFiTLanguageModel, _estimator, files
 from sk_ulmfit.models import directory
 from sk_ulmfit.models.directory import read_model, write_model
 from sk_ulmfit.persistence import TRUSTED_TYPES
@@ -107,41 +113,283 @@ def test_weights_of_other_sizes_are_refused(lm, clf, tmp_path):
             sk_ulmfit.load(path)
 
 
-@pytest.mark.parametrize(
-    ("place", "value"),
-    [
-        ("language_model/n_layers", 2**70),
-        ("language_model/emb_size", -1),
-        ("language_model/hidden_size", "8"),
-        ("language_model/tokenizer", None),
-        ("head_sizes", [-1]),
-        ("temperature", 0),
-        ("temperature", "hot"),
-        ("temperature", float("nan")),
-        ("/weights_sha256", None),
-        ("/class", None),
-        ("/class", "Pipeline"),
-        ("/params", {"no_such": 1}),
-        ("/format", "other"),
-    ],
-    ids=str,
-)
-def test_a_description_that_cannot_be_right_is_refused(clf, place, value, tmp_path):
-    """Also where its checksum is right: a file may come from anyone."""
-    clf.save(tmp_path / "model")
-    file = tmp_path / "model" / directory.DESCRIPTION_FILE
+def rewritten(path, place, value):
+    """Change a description as somebody would who knows how its checksum is made."""
+    file = path / directory.DESCRIPTION_FILE
     description = json.loads(file.read_text())
     description.pop("sha256")
-    *path, name = place.split("/")
-    within = description if path == [""] else description["classifier"]
-    for step in path:
+    *steps, name = place.split("/")
+    within = description
+    for step in steps or ["classifier"]:
         within = within[step] if step else within
     within[name] = value
     description["sha256"] = directory._sha256(directory._canonical(description))
     file.write_text(json.dumps(description))
+    return path
+
+
+LM = "classifier/language_model"
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (f"{LM}/n_layers", 2**70),
+        (f"{LM}/n_layers", True),
+        (f"{LM}/n_layers", 10**9),
+        (f"{LM}/emb_size", -1),
+        (f"{LM}/emb_size", 2**31),
+        (f"{LM}/hidden_size", "8"),
+        (f"{LM}/hidden_size", 2**40),
+        (f"{LM}/tokenizer", None),
+        (f"{LM}/directions", ["forward", "forward"]),
+        (f"{LM}/directions", ["sideways"]),
+        (f"{LM}/directions", []),
+        ("head_sizes", [-1]),
+        ("head_sizes", [2**31]),
+        ("head_sizes", [10**12, 10**12]),
+        ("head_sizes", [1] * 10**5),
+        ("head_sizes", None),
+        ("pooling", "sideways"),
+        ("multilabel", "yes"),
+        ("temperature", 0),
+        ("temperature", "hot"),
+        ("temperature", True),
+        ("temperature", float("nan")),
+        ("temperature", float("inf")),
+        ("temperature", 10**400),
+        ("temperature", 1e-320),
+        ("classes", ["a", "a", "b"]),
+        ("classes", ["b", "a", "c"]),
+        ("classes", [["a", "b", "c"]]),
+        ("classes", [["a"], ["b"], ["c"]]),
+        ("classes", ["a", 1, None]),
+        ("classes", [1, 2, 3]),
+        ("classes", []),
+        ("classes", "abc"),
+        ("classes_dtype", "i8"),
+        ("classes_dtype", "O"),
+        ("classes_dtype", "S5"),
+        ("classes_dtype", "(100000000,)U5"),
+        ("classes_dtype", "U5,U5"),
+        ("classes_dtype", "m8[s]"),
+        ("classes_dtype", "M8[D]"),
+        ("classes_dtype", None),
+        ("/weights_sha256", None),
+        ("/weights_sha256", {"../weights-0123456789abcdef.safetensors": "0"}),
+        ("/class", None),
+        ("/class", "Pipeline"),
+        ("/class", ["ULMFiTClassifier"]),
+        ("/params", {"no_such": 1}),
+        ("/params", None),
+        ("/params", {"lr": "fast"}),
+        ("/params", {"lr": -1.0}),
+        ("/params", {"bptt": -70}),
+        ("/params", {"bptt": 0}),
+        ("/params", {"bptt": 1.5}),
+        ("/params", {"max_length": -5}),
+        ("/params", {"batch_size": 0}),
+        ("/params", {"pooling": "sideways"}),
+        ("/params", {"callbacks": 3}),
+        ("/params", {"device": {"cpu": 1}}),
+        ("/params", {"random_state": -1}),
+        ("/params", {"head_sizes": [0]}),
+        ("/params", {"unfreeze_schedule": [-1]}),
+        ("/pairs", {"class_weight": [[[], 1]]}),
+        ("/pairs", {"class_weight": [1]}),
+        ("/recipes", {"language_model": {"params": {"lr": "fast"}}}),
+        ("/recipes", {"language_model": {}}),
+        ("/going_on", {"_n_continued": -1}),
+        ("/going_on", {"_first_split_seed": 2**70}),
+        ("/going_on", {"_n_continued": "1"}),
+        ("/history", 3),
+        ("/history", [{"epoch": None}, {"epoch": 1}]),
+        ("/format", "other"),
+        ("/format_version", "1"),
+        ("/format_version", 1.0),
+        ("/format_version", 99.0),
+        ("/format_version", True),
+        ("/format_version", 0),
+        ("/format_version", None),
+    ],
+    ids=lambda value: f"{value!s:.40}",
+)
+def test_a_description_that_cannot_be_right_is_refused(clf, place, value, tmp_path):
+    """Also where its checksum is right: a file may come from anyone."""
+    clf.save(tmp_path / "model")
     with pytest.raises(ValueError) as caught:
-        sk_ulmfit.load(tmp_path / "model")
+        sk_ulmfit.load(rewritten(tmp_path / "model", place, value))
     assert str(tmp_path / "model") in str(caught.value)
+
+
+@pytest.mark.parametrize("width", [9, 10**8, 2 * 10**8])
+def test_a_width_of_labels_that_is_written_nowhere_takes_no_memory(clf, width, tmp_path):
+    clf.save(tmp_path / "model")
+    loaded = sk_ulmfit.load(rewritten(tmp_path / "model", "classes_dtype", f"<U{width}"))
+    assert loaded.classes_.tolist() == clf.classes_.tolist()
+    assert loaded.classes_.nbytes < 1000
+
+
+@pytest.mark.parametrize("kind", ["lm", "clf"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array.astype(np.int32),
+        lambda array: array.astype(bool),
+        lambda array: array.astype(np.float64) * 1e300,
+        lambda array: np.full_like(array, np.nan),
+        lambda array: np.full_like(array, -np.inf),
+        lambda array: array[None],
+    ],
+    ids=["int", "bool", "too large", "nan", "inf", "shape"],
+)
+def test_weights_that_are_no_finite_numbers_are_refused(kind, change, request, tmp_path):
+    request.getfixturevalue(kind).save(tmp_path / "model")
+    description, arrays = read_model(tmp_path / "model")
+    description.pop("weights_sha256")
+    for name, array in arrays.items():
+        if array.dtype.kind == "i":  # how many batches there were
+            continue
+        with np.errstate(all="ignore"):
+            changed = {**arrays, name: change(array)}
+        with monkeypatched_finite():
+            write_model(tmp_path / "model", description, changed)
+        with pytest.raises(ValueError, match=rf"{tmp_path / 'model'} does not hold"):
+            sk_ulmfit.load(tmp_path / "model")
+
+
+@contextmanager
+def monkeypatched_finite():
+    """Save what `save` refuses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory.np, "isfinite", lambda array: np.ones(1, bool))
+        yield
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.complex64])
+def test_types_of_weights_that_numpy_lacks_are_named(dtype, lm, tmp_path):
+    lm.save(tmp_path / "model")
+    (file,) = (tmp_path / "model").glob("weights-*")
+    weights = safetensors.torch.load(file.read_bytes())
+    content = safetensors.torch.save({name: t.to(dtype) for name, t in weights.items()})
+    digest = directory._sha256(content)
+    name = f"weights-{digest[:16]}.safetensors"
+    (tmp_path / "model" / name).write_bytes(content)
+    rewritten(tmp_path / "model", "/weights_sha256", {name: digest})
+    with pytest.raises(ValueError, match=r"model"):
+        sk_ulmfit.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("depth", [100, 900, 990, 5000])
+def test_descriptions_that_are_nested_deeply_are_named(depth, lm, tmp_path):
+    lm.save(tmp_path / "model")
+    file = tmp_path / "model" / directory.DESCRIPTION_FILE
+    nested = "[" * depth + "]" * depth
+    file.write_text(file.read_text().rstrip("}\n") + f', "history": {nested}}}')
+    with pytest.raises(ValueError, match=r"model\.json is damaged"):
+        sk_ulmfit.load(tmp_path / "model")
+
+
+def test_the_checkpoint_dir_of_a_file_is_not_taken_over(lm, tmp_path):
+    lm.save(tmp_path / "model")
+    written = {"params": {"checkpoint_dir": str(tmp_path / "elsewhere"), "max_epochs": 1}}
+    loaded = sk_ulmfit.load(rewritten(tmp_path / "model", "/params", written["params"]))
+    assert loaded.checkpoint_dir is None
+    loaded.fit(TEXTS[:5])
+    assert not (tmp_path / "elsewhere").exists()
+
+
+PARAMS = {
+    "class_weight": [{0: 1.0, 1: 30.0}, {np.int64(0): np.float64(2.0), 1: 1}, "balanced", None],
+    "device": [torch.device("cpu"), "cpu"],
+    "language_model": [
+        Path("models") / "mine",
+        "models/mine",
+        None,
+        ULMFiTLanguageModel(None, lr=0.5, tokenizer="subword"),
+        ULMFiTLanguageModel(Path("models") / "mine", device=torch.device("cpu")),
+    ],
+    "head_sizes": [(7, 5), [7], np.array([7]), "auto"],
+    "unfreeze_schedule": [(1, 2, 1), "full"],
+    "random_state": [np.int64(3), 3, None],
+    "lr": [np.float32(0.5), 1],
+    "amp": [np.True_, False],
+    "max_length": [None, np.int32(9)],
+}
+
+
+def plainly(value):
+    """What is left of a parameter's value besides its type."""
+    if hasattr(value, "get_params"):
+        return {name: plainly(inner) for name, inner in value.get_params(deep=False).items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return list(value)
+    return str(value) if isinstance(value, (Path, torch.device)) else value
+
+
+@pytest.mark.parametrize("name", PARAMS)
+def test_parameters_come_back(name, clf, tmp_path):
+    for value in PARAMS[name]:
+        saved = pickle.loads(pickle.dumps(clf)).set_params(**{name: value})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            saved.save(tmp_path / "model")
+        loaded = sk_ulmfit.load(tmp_path / "model")
+        assert plainly(getattr(loaded, name)) == plainly(value)
+        others = {k: v for k, v in saved.get_params(deep=False).items() if k != name}
+        assert {k: loaded.get_params(deep=False)[k] for k in others} == others
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("callbacks", [Callback()]),
+        ("random_state", np.random.RandomState(0)),
+        ("class_weight", {(0, 1): 1.0}),
+        ("class_weight", {np.datetime64("2026-01-01"): 1.0}),
+        ("language_model", ULMFiTLanguageModel(callbacks=[Callback()])),
+        ("language_model", ULMFiTLanguageModel(tokenizer=str.split)),
+        ("language_model", FrozenEstimator(ULMFiTLanguageModel())),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_kept_is_warned_of_by_name(name, value, clf, tmp_path):
+    saved = pickle.loads(pickle.dumps(clf)).set_params(**{name: value})
+    with pytest.warns(UserWarning, match=rf"{name}.* cannot be saved as JSON"):
+        saved.save(tmp_path / "model")
+    loaded = sk_ulmfit.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS))
+
+
+def test_a_pickle_of_another_version_is_warned_of(lm, clf, monkeypatch):
+    for model in (lm, clf, language_model()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert vars(pickle.loads(pickle.dumps(model))).keys() == vars(model).keys()
+        monkeypatch.setattr(_estimator, "__version__", "0.0.1")
+        data = pickle.dumps(model)
+        monkeypatch.undo()
+        with pytest.warns(UserWarning, match=r"pickled by sk_ulmfit 0\.0\.1"):
+            pickle.loads(data)
+
+
+def test_a_cache_sees_that_the_model_at_a_path_has_changed(lm, tmp_path):
+    lm.save(tmp_path / "lm")
+    named = language_model(pretrained=tmp_path / "lm", max_epochs=0)
+    frozen = classifier(language_model=str(tmp_path / "lm"))
+    before = [
+        joblib.hash(named),
+        joblib.hash(frozen),
+        joblib.hash(classifier(language_model=named)),
+    ]
+    assert joblib.hash(clone(named)) == before[0]
+    language_model(emb_size=8, hidden_size=8, n_layers=1, max_epochs=1, random_state=5).fit(
+        TEXTS
+    ).save(tmp_path / "lm")
+    after = [joblib.hash(named), joblib.hash(frozen), joblib.hash(classifier(language_model=named))]
+    assert not set(before) & set(after)
+    again = pickle.loads(pickle.dumps(named))
+    assert joblib.hash(again) == after[0] and vars(again).keys() == vars(named).keys()
 
 
 def test_json_that_is_nested_too_deeply_is_refused(lm, tmp_path):
