@@ -29,6 +29,7 @@ from ._estimator import (
 )
 from ._targets import split_rows
 from .documents import EncodedDocuments
+from .files import local_path
 from .models import TrainedLanguageModel
 from .models.names import load_pretrained
 from .modules import POOLINGS, pooled_size
@@ -43,7 +44,7 @@ from .text.files import as_text_files, texts_in
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
 from .text.validation import check_texts, is_stream
-from .training.checkpoints import claim_directory
+from .training.checkpoints import claim_directory, only_run
 from .training.devices import resolve_device
 from .training.distributed import own_share
 from .training.language_model import LanguageModelOptions, language_model_stage
@@ -373,7 +374,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     def _directory(self, X: Any) -> AbstractContextManager[Any]:
         """Where a corpus is kept that may be larger than memory, and checkpoints are."""
         if self.checkpoint_dir is not None:
-            return nullcontext(Path(self.checkpoint_dir))
+            return only_run(local_path(self.checkpoint_dir))
         if as_text_files(X) is None and not is_stream(X):
             return nullcontext()
         # Errors: on Windows what another process has open, a virus scanner say, cannot be removed.

@@ -7,6 +7,7 @@ import inspect
 import re
 
 import pytest
+import sklearn.base
 import skorch
 import torch
 from skorch.callbacks import EarlyStopping, PassthroughScoring
@@ -23,6 +24,10 @@ NETS = [ULMFiTNet, LanguageModelNet, ClassifierNet]
 @pytest.mark.parametrize("name", compat.__all__)
 def test_what_is_imported_is_there(name):
     assert getattr(compat, name) is not None
+
+
+def test_estimators_validate_by_a_method_that_can_be_called():
+    assert callable(sklearn.base.BaseEstimator._validate_params)
 
 
 def test_torchs():

@@ -22,7 +22,7 @@ LAYERS = [
     {"_version", "_compat", "_forks", "files", "progress_bar"},
     {"modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
-    {"documents", "calibration", "training"},
+    {"documents", "calibration", "training", "_parameters"},
     {"_estimator", "_targets"},
     {"plotting"},
     {"lr_find", "range_test"},

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
+from ..files import local_path
 from ..models import TrainedLanguageModel
 from ..models.networks import Weights, to_arrays
 from ..modules import AWD_LM_DROPOUTS, EncoderState, LanguageModel, LanguageModelOutput
@@ -104,7 +104,8 @@ def train_language_model(
     share = own_share()
     callbacks: list[Callback] = [GradientNormClipping(0.3)]
     if options.checkpoint_dir is not None:
-        file = Path(options.checkpoint_dir, "backward.pt" if train.backward else "forward.pt")
+        name = "backward.pt" if train.backward else "forward.pt"
+        file = local_path(options.checkpoint_dir) / name
         checkpoints = Checkpoints(file, options.checkpoint_minutes, share)
         if (finished := checkpoints.finished()) is not None:
             module.load_state_dict(finished["module"])

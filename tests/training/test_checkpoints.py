@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 
-from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, files, load
 from sk_ulmfit.datasets import load_banking77
 
 pytestmark = pytest.mark.one_version
@@ -276,6 +277,67 @@ def test_a_description_that_was_deleted_is_no_leave_for_another_training(cut, wh
         ULMFiTLanguageModel(**{**TINY, "lr": 0.5}, checkpoint_dir=tmp_path / "memory").fit(FEW)
     (tmp_path / "memory" / "training.json").unlink()
     assert same(end_of(tmp_path / "memory"), whole)
+
+
+class Meanwhile(Callback):
+    """Do something else once, in the middle of a training."""
+
+    def __init__(self, do):
+        self.do = do
+
+    def on_batch_end(self, net, **kwargs):
+        do, self.do = self.do, lambda: None
+        do()
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks of directories here")
+@pytest.mark.parametrize("other", [{}, {"lr": 0.5}], ids=["the same", "another"])
+def test_a_second_run_in_a_directory_is_refused_while_the_first_lasts(other, whole, tmp_path):
+    second = ULMFiTLanguageModel(**{**TINY, **other}, checkpoint_dir=tmp_path / "run")
+    refused = []
+
+    def run():
+        with pytest.raises(RuntimeError, match="Another run is training in checkpoint_dir") as told:
+            second.fit(FEW)
+        refused.append(str(told.value))
+
+    params = {**TINY, "checkpoint_dir": tmp_path / "run", "checkpoint_minutes": 0}
+    first = ULMFiTLanguageModel(**params, callbacks=[Meanwhile(run)]).fit(FEW)
+    assert str(tmp_path / "run") in refused[0]
+    assert same(first, whole)
+    if not other:
+        assert same(second.fit(FEW), whole), "when the first has ended"
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks of directories here")
+def test_a_run_that_was_killed_is_in_nobodys_way(tmp_path):
+    (tmp_path / "texts.txt").write_text("\n\n".join(FEW), encoding="utf-8")
+    program = (
+        "import sys, time; from pathlib import Path; from sk_ulmfit.training.checkpoints import"
+        " only_run\nwith only_run(Path(sys.argv[1])): print(1, flush=True); time.sleep(99)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"1\n"
+    model = ULMFiTLanguageModel(**TINY, checkpoint_dir=tmp_path / "run")
+    with pytest.raises(RuntimeError, match="Another run"):
+        model.fit(FEW)
+    process.kill()
+    process.wait()
+    assert model.fit(FEW).n_epochs_ == 1
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_no_checkpoint_dir_and_a_tilde_is_home(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="is an address, not a path on this machine"):
+        ULMFiTLanguageModel(**TINY, checkpoint_dir=kind("s3://bucket/run")).fit(FEW)
+    assert not list(tmp_path.iterdir())
+    ULMFiTLanguageModel(**TINY, checkpoint_dir=kind("~/run")).fit(FEW)
+    assert (tmp_path / "run" / "forward.pt").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", "3"])
