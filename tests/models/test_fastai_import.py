@@ -621,3 +621,25 @@ def test_a_fifo_is_not_waited_for(name, tmp_path):
             read_fastai(given, tmp_path / "itos_wt103.pkl")
         with pytest.raises((FileNotFoundError, ValueError)):
             load_pretrained(given)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old pickle"])
+@pytest.mark.parametrize("name", ["lm.pth", "itos_wt103.pkl"])
+def test_a_file_that_is_damaged_anywhere_is_read_or_named(name, zipped, tmp_path):
+    path = write(tmp_path, bytes_of(state_of(make_model()), _use_new_zipfile_serialization=zipped))
+    content = (tmp_path / name).read_bytes()
+    random = np.random.default_rng(0)
+    n_read = 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        for place in random.integers(len(content), size=random.integers(1, 4)):
+            damaged[place] = random.integers(256)
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            found = read_fastai(path)
+        except ValueError as error:
+            assert str(tmp_path) in str(error)
+        else:
+            assert np.isfinite(logits(found)).all()
+            n_read += 1
+    assert n_read < 100
