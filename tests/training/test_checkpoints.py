@@ -221,7 +221,7 @@ def files_of(directory):
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("kind", ["memory"])
+@pytest.mark.parametrize("kind", ["memory", "disk"])
 def test_no_flipped_bit_in_a_checkpoint_leads_to_other_weights(kind, cut, whole, tmp_path):
     random = np.random.default_rng(0)
     for file in files_of(cut / kind):
@@ -243,7 +243,7 @@ def test_no_flipped_bit_in_a_checkpoint_leads_to_other_weights(kind, cut, whole,
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 0.99])
-@pytest.mark.parametrize("kind", ["memory"])
+@pytest.mark.parametrize("kind", ["memory", "disk"])
 def test_a_file_of_a_checkpoint_that_was_cut_off_is_named(kind, share, cut, tmp_path):
     for file in files_of(cut / kind):
         directory = tmp_path / file.name / kind
