@@ -217,9 +217,6 @@ class _RisingLR(Callback):
         self.best = np.inf  # running mean of the losses, at its lowest
         self.began = False
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _RisingLR:
-        return self  # training copies its callbacks, but this one is read afterwards
-
     def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
         """Set the rates of the step."""
         self.began = True

@@ -39,6 +39,8 @@ class TakesRows:
         return self
 
     def _texts(self, X):
+        if isinstance(X, list) and isinstance(next(iter(X), None), str):
+            return X  # of a method that asks another one
         return texts_from_rows(validate_data(self, X, reset=False))
 
     def __sklearn_tags__(self):
@@ -80,8 +82,20 @@ class RowClassifier(TakesRows, ULMFiTClassifier):
             return super().partial_fit(self._texts(X), y, **how)
         return self._fit_on_rows(super().partial_fit, X, y, **how)
 
+    def predict(self, X):
+        return super().predict(self._texts(X))
+
     def predict_proba(self, X):
         return super().predict_proba(self._texts(X))
+
+    def predict_log_proba(self, X):
+        return super().predict_log_proba(self._texts(X))
+
+    def decision_function(self, X):
+        return super().decision_function(self._texts(X))
+
+    def score(self, X, y, sample_weight=None):
+        return super().score(self._texts(X), y, sample_weight)
 
 
 class RowPipeline(ClassifierMixin, BaseEstimator):

@@ -7,12 +7,14 @@ import gzip
 import re
 import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier
 from tests.helpers import banking, language_model
@@ -168,3 +170,49 @@ def test_files_without_texts_are_refused(tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n", encoding="utf-8")
     with pytest.raises(ValueError, match="X has no texts"):
         language_model().fit(tmp_path / "empty.txt")
+
+
+def open_maps(directory) -> list[str]:
+    """Lines of this process's memory maps that are of files in a directory."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return [line for line in lines if str(directory) in line]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of memory maps here")
+def test_a_corpus_is_closed_when_its_directory_is_removed(monkeypatch):
+    """Elsewhere than on POSIX a file that is mapped cannot be removed."""
+    left = []
+
+    class Watched(tempfile.TemporaryDirectory):
+        def cleanup(self):
+            left.extend(open_maps(self.name))
+            super().cleanup()
+
+        def __exit__(self, *error):
+            self.cleanup()
+
+    monkeypatch.setattr("sk_ulmfit.language_model.TemporaryDirectory", Watched)
+    seen = []
+    watch = EpochsSeen(seen)
+    language_model(max_epochs=1, early_stopping=True, callbacks=[watch]).fit(iter(TEXTS))
+    assert seen == [True] and not left
+
+
+class EpochsSeen(Callback):
+    """Notes whether a corpus is mapped while it is trained on."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(bool(open_maps("sk_ulmfit-")))
+
+
+def test_texts_in_memory_need_no_temporary_directory(monkeypatch):
+    def nowhere(*args, **kwargs):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("sk_ulmfit.language_model.TemporaryDirectory", nowhere)
+    lm = language_model(max_epochs=1).fit(TEXTS)
+    with pytest.raises(FileNotFoundError):
+        lm.fit(iter(TEXTS))
