@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import warnings
 from collections.abc import Set
 from contextlib import suppress
@@ -117,7 +118,7 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
     if unknown.any():
         raise ValueError(
             f"y has the label {known[unknown].tolist()[0]!r}, which is not among the classes "
-            f"{_shortened(classes)}."
+            f"{reprlib.repr(classes.tolist())}."
         )
     return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
 
@@ -248,12 +249,6 @@ def _check_minus_one(labels: Labels, classes: np.ndarray) -> None:
     )
 
 
-def _shortened(classes: np.ndarray, n_shown: int = 20) -> str:
-    """The classes for a message, however many there are."""
-    more = f" and {len(classes) - n_shown} more" if len(classes) > n_shown else ""
-    return f"{classes[:n_shown].tolist()}{more}"
-
-
 def _indicator_targets(y: np.ndarray, classes: np.ndarray | None) -> Targets:
     y = check_array(y, dtype=None, ensure_all_finite=False)
     if y.dtype.kind in "fO" and any(is_missing(value) for value in y.flat):
@@ -273,7 +268,7 @@ def _indicator_targets(y: np.ndarray, classes: np.ndarray | None) -> Targets:
     if classes is not None and not np.array_equal(classes, outputs):
         raise ValueError(
             "The classes of a multilabel problem are the numbers of y's columns, got "
-            f"{_shortened(classes)}: leave classes out."
+            f"{reprlib.repr(classes.tolist())}: leave classes out."
         )
     return Targets(np.ones(len(y), bool), y.astype(np.float32), outputs, multilabel=True)
 
@@ -349,7 +344,7 @@ def _weights_of_classes(classes: np.ndarray, codes: np.ndarray, class_weight: An
     # leaves another without a weight.
     if unknown and not class_weight.keys() >= known.keys():
         raise ValueError(
-            f"class_weight has the class {unknown[0]!r}, which is not in {_shortened(classes)}."
+            f"class_weight has the class {unknown[0]!r}, which is not in {reprlib.repr([*known])}."
         )
     for label, weight in class_weight.items():
         if not _is_weight(weight):

@@ -137,8 +137,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         ``EpochScoring("accuracy", lower_is_better=False)`` puts that of the texts set aside (for
         `early_stopping` or `calibrate`) into `history_`. What scores see of classes is their
         numbers in `classes_`; of two directions they see the one in training, of R-Drop's two
-        predictions the first. Rates and frozen layers are set before every step and epoch,
-        whatever a callback made of them. The network that they see has embeddings of the words
+        predictions the first. Rates are set before every step, whatever a callback made of them;
+        what a callback freezes stays frozen. The network that they see has embeddings of the words
         that occur in the texts alone: its weights, which skorch's `Checkpoint` writes, fit no
         other network.
     device : str, default="auto"
@@ -286,8 +286,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         X : iterable of str, or EncodedDocuments
             The texts. From raw texts a language model is trained first (see `language_model`).
         y : array-like of shape (n_texts,) or (n_texts, n_outputs)
-            Their labels. Texts with ``y == -1`` (numbers) or None (objects) train the language
-            model only. An indicator matrix makes it a multilabel problem.
+            Their labels. Texts without one train the language model only: with ``y == -1``
+            (numbers), or None, NaN, NA, or masked. An indicator matrix makes it a multilabel
+            problem.
         sample_weight : array-like of shape (n_texts,), default=None
             Weights of the texts in the loss.
 
@@ -299,6 +300,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         ------
         TypeError, ValueError
             If `X`, `y` or a parameter is not valid.
+
+        Warns
+        -----
+        UserWarning
+            If -1 stands among classes that are numbers: it may have been meant as one of them.
         """
         going_on = self.warm_start and hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)

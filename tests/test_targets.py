@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sk_ulmfit._targets import document_weights, encode_targets, read_classes, split_rows
 from tests.helpers import banking, classifier, language_model
@@ -116,6 +118,31 @@ def test_all_that_is_missing_is_no_class(labels, missing):
     expected = [True, False, True, True], sorted(labels)
     for container in (list, tuple, lambda y: pd.Series(y, dtype=object), CONTAINERS["objects"]):
         assert labels_of(container(y)) == expected
+
+
+ANY_LABEL = st.one_of(
+    st.text(),
+    st.integers(),
+    st.booleans(),
+    st.floats(),
+    st.sampled_from(
+        [None, -1, pd.NA, np.nan, np.float32(1), np.int8(3), "a\0", 2**63, DAY, Kind.SPAM]
+    ),
+    st.tuples(st.text()),
+)
+
+
+@pytest.mark.filterwarnings("ignore:.*texts have y == -1")
+@given(st.lists(ANY_LABEL, min_size=1) | st.lists(st.integers() | st.none(), min_size=1))
+def test_labels_are_refused_or_stay_what_they_are(labels):
+    y = np.fromiter(labels, dtype=object, count=len(labels)).tolist()
+    try:
+        targets = encode_targets(y, len(y))
+    except ValueError:
+        return
+    known = [label for label, there in zip(y, targets.labelled, strict=True) if there]
+    assert not any(label is None or label is pd.NA for label in known)
+    assert targets.classes[targets.codes].tolist() == [getattr(k, "value", k) for k in known]
 
 
 @pytest.mark.parametrize("y", [["spam", -1, "ham"], [None, "spam", "ham", -1.0, np.int8(-1)]])
