@@ -37,6 +37,7 @@ from .text.validation import check_texts
 from .training.classifier import ClassifierOptions, Labelled, classifier_stage
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted
+from .training.solved_head import solved_stage
 
 # Hidden layers that are as wide as there are classes have weights by their square: of thousands of
 # classes the head would be larger than all else.
@@ -104,6 +105,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Widths of the head's hidden layers. "auto": one of 50, as the paper's, or of twice as many
         as there are classes if that is more: a layer narrower than the classes would have to tell
         more of them apart than it has units. At most 500: such a layer grows with their square.
+    head_start : {"random", "solved"}, default="random"
+        What the head's weights are before the first step. "solved": those of a regularised
+        logistic regression on the vectors of the frozen encoder, whose strength cross-validation
+        chooses; the head then has no hidden layers. Training goes on from there [6]_, and only as
+        much of what it changes is kept as is better on `validation_fraction` of the texts by more
+        than a standard error (all texts are solved for if none is). With ``max_epochs=0`` that
+        regression is all: seconds where labels are few. `partial_fit` begins at random.
+    word_features : bool, default=True
+        Let a head that begins solved count words as well, as TF-IDF does, beside what the network
+        makes of them, if cross-validation says that it helps. Training leaves these weights.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
             default="concat-layers"
         How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
@@ -183,6 +194,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     .. [4] X. Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021.
     .. [5] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
        Architecture for Computer Vision", CVPR 2016.
+    .. [6] A. Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform
+       Out-of-Distribution", ICLR 2022.
 
     Examples
     --------
@@ -201,6 +214,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
+        "head_start": [StrOptions({"random", "solved"})],
+        "word_features": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -230,6 +245,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         r_drop: float = 1.0,
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
+        head_start: str = "random",
+        word_features: bool = True,
         pooling: str = "concat-layers",
         calibrate: bool = False,
         class_weight: dict | str | None = None,
@@ -260,6 +277,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.r_drop = r_drop
         self.frozen_dropout = frozen_dropout
         self.head_sizes = head_sizes
+        self.head_start = head_start
+        self.word_features = word_features
         self.pooling = pooling
         self.calibrate = calibrate
         self.class_weight = class_weight
@@ -309,8 +328,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         going_on = self.warm_start and hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
-        sets_aside = self.early_stopping or self.calibrate
-        return self._fit(X, targets, sample_weight, going_on, sets_aside=sets_aside)
+        solves = self.head_start == "solved" and not going_on
+        trains = self.max_epochs > 0 or not isinstance(self.unfreeze_schedule, str)
+        sets_aside = self.early_stopping or self.calibrate or (solves and trains)
+        return self._fit(X, targets, sample_weight, going_on, sets_aside=sets_aside, solves=solves)
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -372,6 +393,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         going_on: bool,
         *,
         sets_aside: bool,
+        solves: bool = False,
         relative: bool = True,
         **changes: Any,
     ) -> ULMFiTClassifier:
@@ -394,13 +416,24 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 language_model.trained_,
                 targets.classes,
                 targets.multilabel,
-                self._head_sizes(len(targets.classes)),
+                self._head_sizes(len(targets.classes), solves),
                 self.pooling,
             )
         train, valid = self._split(documents, targets, weights, seeds, sets_aside)
         options = ClassifierOptions.of(self, seed=seeds.training, **changes)
         try:
-            outcome = classifier_stage(start, train, valid, options, seeds.head)
+            if solves:
+                start, outcome = solved_stage(
+                    start,
+                    train,
+                    valid,
+                    options,
+                    seeds.head,
+                    word_features=self.word_features,
+                    calibrate=self.calibrate,
+                )
+            else:
+                outcome = classifier_stage(start, train, valid, options, seeds.head)
         except Exception as error:
             if not going_on and not isinstance(X, EncodedDocuments):
                 self._hand_over(language_model, error)
@@ -467,7 +500,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         start = self.trained_
         if targets.multilabel != start.multilabel:
             raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
-        head_sizes = self._head_sizes(len(start.classes))
+        head_sizes = self._head_sizes(len(start.classes), bool(start.solved))
         for name, given in (("pooling", self.pooling), ("head_sizes", head_sizes)):
             if given != (fitted := getattr(start, name)):
                 raise ValueError(
@@ -487,6 +520,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 "head_sizes must hold the widths of the head's hidden layers, whole numbers from "
                 f"1 up, got {self.head_sizes!r}."
             )
+        if self.head_start == "solved" and self.head_sizes != "auto" and len(self.head_sizes):
+            raise ValueError(
+                "A head that begins solved is linear: leave head_sizes at 'auto', or begin with "
+                "head_start='random'."
+            )
 
     def _check_steps(self, language_model: ULMFiTLanguageModel) -> None:
         """Refuse steps that the layers of a language model to be trained are too few for."""
@@ -496,9 +534,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         sizes = language_model if start is None else load_pretrained(start)
         trained_groups(self.unfreeze_schedule, len(layer_groups("classifier", sizes.n_layers)), 1)
 
-    def _head_sizes(self, n_classes: int) -> tuple[int, ...]:
+    def _head_sizes(self, n_classes: int, solved: bool) -> tuple[int, ...]:
         if self.head_sizes == "auto":
-            return (min(max(50, 2 * n_classes), _WIDEST_HEAD),)
+            return () if solved else (min(max(50, 2 * n_classes), _WIDEST_HEAD),)
         return tuple(self.head_sizes)  # type: ignore[arg-type]
 
     def _language_model_stage(

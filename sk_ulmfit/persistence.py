@@ -10,12 +10,20 @@ from .classifier import ULMFiTClassifier
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.directory import blamed_on, read_model
+from .models.words import WordTerm
 from .text.subwords import SubwordTokenizer
 from .text.vocabulary import Vocabulary
 from .text.words import WordTokenizer
 
 _ESTIMATORS = {cls.__name__: cls for cls in (ULMFiTClassifier, ULMFiTLanguageModel)}
-_PARTS = (TrainedLanguageModel, TrainedClassifier, SubwordTokenizer, Vocabulary, WordTokenizer)
+_PARTS = (
+    TrainedLanguageModel,
+    TrainedClassifier,
+    WordTerm,
+    SubwordTokenizer,
+    Vocabulary,
+    WordTokenizer,
+)
 
 # What `skops.io.load` has to trust for a Pipeline of our estimators: plain data, and code that this
 # package brings.

@@ -15,6 +15,7 @@ from ..text.token_lists import TokenLists
 from .inference import predict_logits
 from .language_model import TrainedLanguageModel
 from .networks import Answering, Weights, check_size, checked_weights, empty_module, load_arrays
+from .words import WordTerm
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,6 +37,11 @@ class TrainedClassifier(Answering):
         For each direction the state dict of a `TextClassifier`; empty before training.
     temperature : float
         What logits are divided by before they become probabilities.
+    solved : dict of str to dict
+        For each direction whose head began at the solution of a regression, what was chosen there.
+        The head keeps the scale that it was solved at.
+    words : dict of str to WordTerm
+        For each direction what words add to its logits, if anything.
     """
 
     language_model: TrainedLanguageModel
@@ -45,6 +51,8 @@ class TrainedClassifier(Answering):
     pooling: str
     weights: dict[str, Weights] = field(default_factory=dict)
     temperature: float = 1.0
+    solved: dict[str, dict[str, float]] = field(default_factory=dict)
+    words: dict[str, WordTerm] = field(default_factory=dict)
 
     def module(self, direction: str, bptt: int) -> TextClassifier:
         """Build the network of one direction for predictions."""
@@ -81,6 +89,8 @@ class TrainedClassifier(Answering):
             **dropouts,
         )
         module.token_weights = token_weights
+        if direction in self.solved:
+            module.head.keep_scale()
         return module
 
     def logits(self, tokens: TokenLists, device: torch.device, bptt: int) -> list[np.ndarray]:
@@ -97,10 +107,14 @@ class TrainedClassifier(Answering):
         -------
         list of ndarray of shape (n_documents, n_outputs), float32
         """
-        return [
-            predict_logits(module, tokens.reversed() if direction == "backward" else tokens, device)
-            for direction, module in self._networks(device, bptt=bptt).items()
-        ]
+        found = []
+        for direction, module in self._networks(device, bptt=bptt).items():
+            read = tokens.reversed() if direction == "backward" else tokens
+            logits = predict_logits(module, read, device)
+            if direction in self.words:
+                logits += self.words[direction].logits(tokens)
+            found.append(logits)
+        return found
 
     def log_probabilities(self, tokens: TokenLists, device: torch.device, bptt: int) -> np.ndarray:
         """Logarithms of the probabilities, which are averaged over the directions.
@@ -151,7 +165,10 @@ class TrainedClassifier(Answering):
             "head_sizes": list(self.head_sizes),
             "pooling": self.pooling,
             "temperature": self.temperature,
+            "solved": self.solved,
         }
+        for direction, term in self.words.items():
+            arrays.update({f"words-{direction}/{name}": a for name, a in vars(term).items()})
         return description, arrays
 
     @classmethod
@@ -182,6 +199,14 @@ class TrainedClassifier(Answering):
         temperature = description.get("temperature", 1.0)  # the first models had none
         if type(temperature) not in (int, float) or not 1e-6 <= temperature <= 1e6:
             raise ValueError(f"The temperature cannot be {temperature!r:.80}.")
+        words = {}
+        for direction in language_model.directions:
+            if parts := weights.pop(f"words-{direction}", {}):
+                words[direction] = WordTerm(**parts)
+                words[direction].check(len(language_model.tokenizer.vocab), len(classes))
+        solved = description.get("solved", {})
+        if type(solved) is not dict or not words.keys() <= solved.keys() <= weights.keys():
+            raise ValueError(f"What was solved for cannot be {solved!r:.80}.")
         if not weights or not weights.keys() <= language_model.weights.keys():
             raise ValueError(f"There are weights of the directions {[*weights]!r:.80}.")
         for direction, own in weights.items():
@@ -202,6 +227,8 @@ class TrainedClassifier(Answering):
             pooling,
             weights,
             float(temperature),
+            solved,
+            words,
         )
 
 

@@ -51,6 +51,20 @@ def pooled_features(
     )
 
 
+def pooled_vectors(
+    module: TextClassifier, documents: TokenLists, device: torch.device
+) -> np.ndarray:
+    """What the head of a classifier is given of every document, shape (n, pooled size)."""
+    return pooled_features(
+        module.encoder,
+        documents,
+        device,
+        token_weights=module.token_weights,
+        pooling=module.pooling,
+        bptt=module.bptt,
+    )
+
+
 def _in_batches(
     documents: TokenLists, device: torch.device, compute: Callable[[Tensor, Tensor], Tensor]
 ) -> np.ndarray:

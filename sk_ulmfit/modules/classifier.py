@@ -20,7 +20,15 @@ CHUNKS_KEPT_FOR_BACKWARD = 8
 
 
 class HeadBlock(nn.Module):
-    """Batch normalisation, dropout and a linear layer."""
+    """Batch normalisation, dropout and a linear layer.
+
+    Attributes
+    ----------
+    keeps_scale : bool, default=False
+        Normalise by the statistics that are there, in training too, and leave them as they are.
+    """
+
+    keeps_scale = False
 
     def __init__(self, n_in: int, n_out: int, dropout: float):
         super().__init__()
@@ -31,8 +39,8 @@ class HeadBlock(nn.Module):
 
     def forward(self, x: Tensor, source: MaskSource) -> Tensor:
         """Map `x` of shape (batch, n_in) to (batch, n_out)."""
-        if self.training and len(x) == 1:
-            # One row has no variance: fall back on the running statistics.
+        if self.training and (self.keeps_scale or len(x) == 1):
+            # (one row has no variance: fall back on the running statistics)
             x = F.batch_norm(
                 x,
                 self.norm.running_mean,
@@ -66,6 +74,27 @@ class Head(nn.Module):
             bound = math.sqrt(1.0 / block.weight.shape[1])
             block.weight.uniform_(-bound, bound, generator=generator)
             block.bias.zero_()
+
+    @torch.no_grad()
+    def begin_at(self, mean: Tensor, variance: Tensor, coef: Tensor, intercept: Tensor) -> None:
+        """Make a head without hidden layers a linear model of standardised inputs.
+
+        The model's inputs have been divided by the root of their number too: the logits then
+        change about as much by a step of Adam, however many they are.
+        """
+        (block,) = self.blocks
+        block.norm.reset_parameters()
+        block.norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+        block.norm.running_var.copy_(variance)  # type: ignore[union-attr]
+        block.norm.weight.fill_(len(mean) ** -0.5)
+        block.weight.copy_(coef)
+        block.bias.copy_(intercept)
+
+    def keep_scale(self) -> None:
+        """Leave the normalisation as it is in training: a solved head would be another."""
+        for block in self.blocks:
+            block.keeps_scale = True
+            block.norm.requires_grad_(False)
 
     def forward(self, x: Tensor, source: MaskSource) -> Tensor:
         """Logits of shape (batch, classes)."""
@@ -132,6 +161,7 @@ class TextClassifier(nn.Module):
         ids: Tensor | None = None,
         lengths: Tensor | None = None,
         vectors: Tensor | None = None,
+        word_logits: Tensor | None = None,
         source: MaskSource | None = None,
     ) -> Tensor:
         """Logits of shape (batch, outputs).
@@ -144,6 +174,8 @@ class TextClassifier(nn.Module):
             Number of tokens of every document, at least 1, falling.
         vectors : Tensor of shape (batch, pooled size)
             Of the documents, where they are known; instead of their tokens.
+        word_logits : Tensor of shape (batch, outputs)
+            To be added: what the documents' words say by themselves.
         source : MaskSource, optional
             Where the dropout masks of a training come from; torch's global state if None.
         """
@@ -160,7 +192,8 @@ class TextClassifier(nn.Module):
                 self.bptt,
                 masks=masks,
             )
-        return self.head(vectors, source)
+        logits: Tensor = self.head(vectors, source)
+        return logits if word_logits is None else logits + word_logits
 
 
 def pool_documents(

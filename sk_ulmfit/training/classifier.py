@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from ..callbacks import GradualUnfreezing
 from ..models import TrainedClassifier
-from ..models.inference import length_batches, pooled_features
+from ..models.inference import length_batches, pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
 from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
 from ..modules.awd_lstm import full_precision
@@ -80,10 +80,12 @@ def classifier_stage(
 
     def read(data: Labelled, direction: str, rng: np.random.Generator | None) -> LabelledDocuments:
         documents, targets, weights = data
+        term = start.words.get(direction)
+        word_logits = None if term is None else term.logits(documents)
         if used is not None:
             documents = documents.renumbered(renumbering(vocab_size, used))
         documents = documents.reversed() if direction == "backward" else documents
-        return LabelledDocuments(documents, targets, weights, rng)
+        return LabelledDocuments(documents, targets, weights, rng, word_logits)
 
     def train_one(
         direction: str, own: ClassifierOptions
@@ -225,15 +227,7 @@ class ClassifierNet(ClassifierMixin, ULMFiTNet):
     def _vectors(self, data: LabelledDocuments) -> Tensor:
         """What the frozen encoder makes of every document."""
         if id(data) not in self.vectors_:
-            module = self.module_
-            vectors = pooled_features(
-                module.encoder,
-                data.documents,
-                torch.device(self.device),
-                token_weights=module.token_weights,
-                pooling=module.pooling,
-                bptt=module.bptt,
-            )
+            vectors = pooled_vectors(self.module_, data.documents, torch.device(self.device))
             self.vectors_[id(data)] = torch.from_numpy(vectors)
         return self.vectors_[id(data)]
 
@@ -390,6 +384,8 @@ class LabelledDocuments(Dataset):
         Weight of every document in the loss.
     rng : numpy.random.Generator or None
         Shuffles the batches; None keeps them in order of length.
+    word_logits : ndarray of shape (n, n_outputs), optional
+        What the words of every document add to its logits.
     """
 
     def __init__(
@@ -398,14 +394,23 @@ class LabelledDocuments(Dataset):
         targets: np.ndarray,
         weights: np.ndarray,
         rng: np.random.Generator | None = None,
+        word_logits: np.ndarray | None = None,
     ):
         self.documents = documents
         self.targets = torch.from_numpy(np.ascontiguousarray(targets))
         self.weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
         self.rng = rng
+        self.word_logits = None if word_logits is None else torch.from_numpy(word_logits)
 
     def __len__(self) -> int:
         return len(self.documents)
+
+    def beside(self, batch: np.ndarray) -> dict[str, Tensor]:
+        """What goes with the tokens or the vectors of some documents."""
+        beside = {"weights": self.weights[batch]}
+        if self.word_logits is not None:
+            beside["word_logits"] = self.word_logits[batch]
+        return beside
 
 
 class LengthBatches:
@@ -437,7 +442,7 @@ class LengthBatches:
             inputs = {
                 "ids": torch.from_numpy(data.documents.padded(batch)),
                 "lengths": torch.from_numpy(lengths[batch]),
-                "weights": data.weights[batch],
+                **data.beside(batch),
             }
             yield inputs, data.targets[batch]
 
@@ -476,5 +481,5 @@ class VectorBatches:
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         data = self.batches.dataset
         for batch in self.batches.draw():
-            inputs = {"vectors": self.vectors[batch], "weights": data.weights[batch]}
+            inputs = {"vectors": self.vectors[batch], **data.beside(batch)}
             yield inputs, data.targets[batch]

@@ -1,0 +1,267 @@
+"""Solving for a linear head, and beginning stage 3 there."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from scipy.special import softmax
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from sk_ulmfit import ULMFiTClassifier, load
+from sk_ulmfit.modules.classifier import Head
+from sk_ulmfit.modules.dropout import MaskSource
+from sk_ulmfit.training import solved_head
+from sk_ulmfit.training.solved_head import solve_head
+from tests.helpers import ROUNDING, banking, classifier, language_model
+
+
+@pytest.fixture(scope="module")
+def data():
+    texts, y = banking()
+    return texts[:70], y[:70], texts[70:], y[70:]
+
+
+@pytest.fixture(scope="module")
+def lm(data):
+    return language_model(max_epochs=2, pooling="concat-layers").fit(data[0] + data[2])
+
+
+@pytest.fixture(scope="module")
+def documents(data, lm):
+    return lm.transform(data[0]), lm.transform(data[2])
+
+
+def solved(**params) -> ULMFiTClassifier:
+    return classifier(**{"head_start": "solved", "max_epochs": 0, **params})
+
+
+@pytest.fixture(scope="module")
+def at_start(data, documents):
+    return solved().fit(documents[0], data[1])
+
+
+# The regression.
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=90)
+    vectors = rng.normal(size=(90, 40)) / np.sqrt(40)
+    vectors[np.arange(90), y] += 0.4
+    words = csr_array((rng.random((90, 25)) < 0.1) / 2.0)
+    return vectors.astype(np.float32), words, y, rng.uniform(0.5, 1.5, size=90)
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_solution_is_that_of_scikit_learn(monkeypatch, numbers, few, multilabel):
+    monkeypatch.setattr(solved_head, "_MOST_COMPARED", 90 if few else 40)
+    vectors, words, y, weights = numbers
+    targets = np.eye(3)[y] if multilabel else y
+    if multilabel:
+        targets[:, 2] = targets[:, 0]
+    head = solve_head(vectors, words, targets, weights, 3, seed=0)
+    beside = np.hstack([vectors, words.toarray() * np.sqrt(head.word_share)])
+    # (its intercepts are not held back at all)
+    reference = LogisticRegression(C=head.strength, tol=1e-6, max_iter=1000)
+    if multilabel:
+        p = np.column_stack(
+            [reference.fit(beside, t, weights).predict_proba(beside)[:, 1] for t in targets.T]
+        )
+    else:
+        p = reference.fit(beside, y, weights).predict_proba(beside)
+    logits = vectors @ head.coef.T + words @ head.word_coef.T + head.intercept
+    own = 1 / (1 + np.exp(-logits)) if multilabel else softmax(logits, axis=1)
+    np.testing.assert_allclose(own, p, atol=0.01)
+
+
+def test_words_count_where_they_help_and_not_where_they_do_not(numbers):
+    vectors, _, y, weights = numbers
+    telling = csr_array(np.eye(3)[y])
+    assert solve_head(vectors, telling, y, weights, 3, seed=0).word_share > 0
+    telling, noise = np.eye(3, dtype=np.float32)[y], csr_array(np.eye(90))
+    head = solve_head(telling, noise, y, weights, 3, seed=0)
+    assert head.word_share == 0 and not head.word_coef.any()
+
+
+@pytest.mark.parametrize("y", [[0], [0, 1], [0, 0, 0], [2, 0, 0, 0, 0, 0]])
+def test_few_texts_and_classes_that_no_text_has(y):
+    vectors = np.eye(len(y), 8, dtype=np.float32)
+    head = solve_head(vectors, csr_array((len(y), 0)), np.array(y), np.ones(len(y)), 4, seed=0)
+    assert np.isfinite(head.coef).all() and np.isfinite(head.intercept).all()
+    assert head.intercept.argmax() in y
+    absent = sorted(set(range(4)) - set(y))
+    assert (head.intercept[absent] < head.intercept[y[-1]]).all()
+
+
+# The head of the network.
+
+
+def test_head_begins_at_the_linear_model_in_training_too():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, size=(50, 8)).astype(np.float32)
+    y = (x[:, 0] > 3).astype(int) + (x[:, 1] > 3)
+    head = Head([8, 3], [0.0])
+    head.keep_scale()
+    scaled = (x - x.mean(0)) / np.sqrt((x.var(0) + head.blocks[0].norm.eps) * 8)
+    model = LogisticRegression(C=10).fit(scaled, y)
+    parts = (x.mean(0), x.var(0), model.coef_, model.intercept_)
+    head.begin_at(*(torch.from_numpy(np.asarray(part)) for part in parts))
+    for mode in (True, False):
+        logits = head.train(mode)(torch.from_numpy(x), MaskSource()).detach().numpy()
+        np.testing.assert_allclose(logits, model.decision_function(scaled), atol=1e-5)
+    assert np.array_equal(head.blocks[0].norm.running_mean, x.mean(0)), "no batch changes it"
+
+
+def test_before_the_first_step_predictions_are_those_of_the_regression(data, documents, at_start):
+    found = solved(word_features=False, random_state=1).fit(documents[0], data[1])
+    x, other = (documents[i].features("cpu") for i in (0, 1))
+    scale = np.sqrt((x.var(0) + 1e-5) * x.shape[1])
+    strength = found.trained_.solved["forward"]["strength"]
+    model = LogisticRegression(C=strength, tol=1e-6, max_iter=1000)
+    model.fit((x - x.mean(0)) / scale, data[1])
+    expected = model.predict_proba((other - x.mean(0)) / scale)
+    np.testing.assert_allclose(found.predict_proba(documents[1]), expected, atol=0.01)
+    assert found.n_epochs_ == 0 and found.history_ == [] and not found.trained_.words
+    encoder = documents[0].language_model.encoder_weights("forward")
+    for name, array in encoder.items():
+        assert np.array_equal(found.trained_.weights["forward"][name], array)
+    assert at_start.trained_.words, "words help here"
+    assert at_start.score(documents[1], data[3]) > 0.8
+
+
+# The estimator.
+
+
+def test_random_start_is_what_it_was(data, documents):
+    default = classifier(max_epochs=1).fit(documents[0], data[1])
+    assert not default.trained_.solved and not default.trained_.words
+    assert default.trained_.head_sizes == (50,)
+
+
+def test_saved_pickled_and_alone_it_predicts_the_same(tmp_path, data, documents, at_start):
+    expected = at_start.predict_proba(documents[1])
+    at_start.save(tmp_path / "model")
+    for other in (load(tmp_path / "model"), pickle.loads(pickle.dumps(at_start))):
+        assert np.array_equal(other.predict_proba(documents[1]), expected)
+        assert other.trained_.solved == at_start.trained_.solved
+    texts = data[2]
+    alone = np.vstack([at_start.predict_proba([text]) for text in texts[:5]])
+    np.testing.assert_allclose(alone, expected[:5], atol=ROUNDING)
+    np.testing.assert_allclose(at_start.predict_proba(texts), expected, atol=ROUNDING)
+
+
+def test_damaged_words_are_refused(tmp_path, at_start):
+    description, arrays = at_start.trained_.to_parts()
+    arrays["words-forward/coef"] = arrays["words-forward/coef"][:, 1:]
+    with pytest.raises(ValueError, match="words do not fit"):
+        type(at_start.trained_).from_parts(description, arrays)
+
+
+def test_equal_seeds_give_equal_results(data, documents):
+    one, other = (solved(max_epochs=2, lr=1e-3).fit(documents[0], data[1]) for _ in range(2))
+    assert np.array_equal(one.predict_proba(documents[1]), other.predict_proba(documents[1]))
+
+
+@pytest.mark.filterwarnings("ignore:Training went astray")
+def test_training_that_spoils_is_undone(caplog, data, documents, at_start):
+    with caplog.at_level(logging.INFO, "sk_ulmfit"):
+        spoiled = solved(max_epochs=2, lr=5.0, lr_decay=1.0, unfreeze_schedule="full")
+        spoiled.fit(documents[0], data[1])
+    assert spoiled.trained_.solved["forward"]["trained_share"] == 0
+    assert spoiled.n_epochs_ == 2, "history tells of it all the same"
+    assert "0 of what training changed is kept" in caplog.text
+    # The texts that were held out have been solved for too.
+    agree = spoiled.predict(documents[1]) == at_start.predict(documents[1])
+    assert agree.mean() > 0.95
+
+
+def test_training_that_helps_is_kept(data, documents, monkeypatch):
+    # A start that knows next to nothing, as that of a language model of another kind.
+    monkeypatch.setattr(solved_head, "STRENGTHS", (1e-3,))
+    trained = solved(max_epochs=10, word_features=False, validation_fraction=0.3)
+    trained.fit(documents[0], data[1])
+    assert trained.trained_.solved["forward"]["trained_share"] > 0
+    start = solved(word_features=False).fit(documents[0], data[1])
+    assert trained.score(documents[1], data[3]) > start.score(documents[1], data[3])
+
+
+def test_what_goes_on_keeps_head_and_words(data, documents, at_start):
+    going_on = pickle.loads(pickle.dumps(at_start)).set_params(lr=1e-3)
+    going_on.partial_fit(documents[0], data[1])
+    going_on.set_params(warm_start=True, max_epochs=1).fit(documents[0], data[1])
+    assert going_on.n_epochs_ == 2 and going_on.trained_.head_sizes == ()
+    before, after = (clf.trained_.words["forward"] for clf in (at_start, going_on))
+    assert before is after or np.array_equal(before.coef, after.coef)
+    norm = "head.blocks.0.norm.running_mean"
+    weights = [clf.trained_.weights["forward"] for clf in (at_start, going_on)]
+    assert np.array_equal(weights[0][norm], weights[1][norm])
+    coef = "head.blocks.0.weight"
+    assert not np.array_equal(weights[0][coef], weights[1][coef])
+    assert going_on.score(documents[1], data[3]) > 0.8
+
+
+def test_partial_fit_begins_at_random(data, documents):
+    first = solved().partial_fit(documents[0], data[1])
+    assert first.trained_.head_sizes == (50,) and not first.trained_.solved
+    first.set_params(warm_start=True, max_epochs=1).fit(documents[0], data[1])
+
+
+def test_both_directions_and_pipeline(data):
+    pipe = Pipeline([("lm", language_model(direction="both", max_epochs=1)), ("clf", solved())])
+    pipe.set_params(clf__max_epochs=1, clf__lr=1e-3).fit(*data[:2])
+    assert set(pipe[-1].trained_.solved) == {"forward", "backward"}
+    assert pipe.score(*data[2:]) > 0.6
+
+
+def test_frozen_language_model_weights_and_unlabelled_texts(data, lm):
+    y = data[1].astype(object)
+    y[:20] = None
+    weights = np.ones(len(y))
+    weights[20:30] = 0
+    clf = solved(language_model=FrozenEstimator(lm), class_weight="balanced")
+    weighted = clf.fit(data[0], y, weights).predict_proba(data[2])
+    left_out = clf.fit(data[0][30:], y[30:]).predict_proba(data[2])
+    np.testing.assert_allclose(weighted, left_out, atol=ROUNDING)
+
+
+def test_class_weights_count(data, documents):
+    plain = solved().fit(documents[0], data[1])
+    heavy = solved(class_weight={"age": 50.0}).fit(documents[0], data[1])
+    age = [clf.predict_proba(documents[1])[:, 1].mean() for clf in (plain, heavy)]
+    assert age[1] > age[0]
+
+
+def test_multilabel(data, documents):
+    classes = np.unique(data[1])
+    rows, other = (np.stack([y == c for c in classes], axis=1).astype(int) for y in data[1::2])
+    clf = solved(max_epochs=1, lr=1e-3).fit(documents[0], rows)
+    assert (clf.predict(documents[1]) == other).mean() > 0.85
+
+
+def test_one_text_a_class_and_texts_without_words():
+    clf = solved(language_model=language_model(min_freq=1), max_epochs=1, lr=1e-3)
+    clf.fit(["one two", "three four", ""], ["a", "b", "c"])
+    assert clf.predict_proba(["", "five", "one"]).shape == (3, 3)
+    assert solved(language_model=language_model()).fit(["", ""], [0, 1]).predict([""]).shape == (1,)
+
+
+def test_calibrated_and_stopped_early(data, documents):
+    clf = solved(max_epochs=2, calibrate=True, early_stopping=True, lr=1e-3)
+    clf.fit(documents[0], data[1])
+    assert clf.trained_.temperature != 1
+
+
+def test_hidden_layers_are_refused(data, documents):
+    with pytest.raises(ValueError, match="head_sizes"):
+        solved(head_sizes=(10,)).fit(documents[0], data[1])
+    with pytest.raises(ValueError, match="head_start"):
+        solved(head_start="solve").fit(documents[0], data[1])
