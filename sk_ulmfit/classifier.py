@@ -34,14 +34,10 @@ from .modules import POOLINGS
 from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.classifier import ClassifierOptions, Labelled, classifier_stage
+from .training.classifier import ClassifierOptions, Labelled, classifier_stage, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted
 from .training.solved_head import solved_stage
-
-# Hidden layers that are as wide as there are classes have weights by their square: of thousands of
-# classes the head would be larger than all else.
-_WIDEST_HEAD = 500
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
@@ -416,22 +412,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 language_model.trained_,
                 targets.classes,
                 targets.multilabel,
-                self._head_sizes(len(targets.classes), solves),
+                hidden_sizes(self.head_sizes, len(targets.classes), solves),
                 self.pooling,
             )
         train, valid = self._split(documents, targets, weights, seeds, sets_aside)
         options = ClassifierOptions.of(self, seed=seeds.training, **changes)
         try:
             if solves:
-                start, outcome = solved_stage(
-                    start,
-                    train,
-                    valid,
-                    options,
-                    seeds.head,
-                    word_features=self.word_features,
-                    calibrate=self.calibrate,
-                )
+                start, outcome = solved_stage(start, train, valid, options, seeds.head)
             else:
                 outcome = classifier_stage(start, train, valid, options, seeds.head)
         except Exception as error:
@@ -500,7 +488,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         start = self.trained_
         if targets.multilabel != start.multilabel:
             raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
-        head_sizes = self._head_sizes(len(start.classes), bool(start.solved))
+        head_sizes = hidden_sizes(self.head_sizes, len(start.classes), bool(start.solved))
         for name, given in (("pooling", self.pooling), ("head_sizes", head_sizes)):
             if given != (fitted := getattr(start, name)):
                 raise ValueError(
@@ -513,18 +501,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         schedule = self.unfreeze_schedule
         if not isinstance(schedule, str):
             trained_groups(schedule, max(1, len(schedule)), 1)
-        if self.head_sizes != "auto" and not all(
-            isinstance(size, Integral) and size >= 1 for size in self.head_sizes
-        ):
-            raise ValueError(
-                "head_sizes must hold the widths of the head's hidden layers, whole numbers from "
-                f"1 up, got {self.head_sizes!r}."
-            )
-        if self.head_start == "solved" and self.head_sizes != "auto" and len(self.head_sizes):
-            raise ValueError(
-                "A head that begins solved is linear: leave head_sizes at 'auto', or begin with "
-                "head_start='random'."
-            )
+        hidden_sizes(self.head_sizes, 1, self.head_start == "solved")
 
     def _check_steps(self, language_model: ULMFiTLanguageModel) -> None:
         """Refuse steps that the layers of a language model to be trained are too few for."""
@@ -533,11 +510,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         start = language_model.pretrained
         sizes = language_model if start is None else load_pretrained(start)
         trained_groups(self.unfreeze_schedule, len(layer_groups("classifier", sizes.n_layers)), 1)
-
-    def _head_sizes(self, n_classes: int, solved: bool) -> tuple[int, ...]:
-        if self.head_sizes == "auto":
-            return () if solved else (min(max(50, 2 * n_classes), _WIDEST_HEAD),)
-        return tuple(self.head_sizes)  # type: ignore[arg-type]
 
     def _language_model_stage(
         self, X: list[str] | EncodedDocuments, seeds: Seeds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ Labelled = tuple[TokenLists, np.ndarray, np.ndarray]
 # Dropout before the last layer of the head, in the authors' scripts.
 HEAD_DROPOUT = 0.1
 
+# Hidden layers that are as wide as there are classes have weights by their square: of thousands of
+# classes the head would be larger than all else.
+_WIDEST_HEAD = 500
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierOptions(TrainingOptions):
@@ -50,6 +55,37 @@ class ClassifierOptions(TrainingOptions):
     label_smoothing: float
     r_drop: float
     frozen_dropout: bool
+    word_features: bool
+    calibrate: bool
+
+
+def hidden_sizes(head_sizes: Sequence[int] | str, n_classes: int, solved: bool) -> tuple[int, ...]:
+    """Widths of a head's hidden layers.
+
+    Parameters
+    ----------
+    head_sizes : sequence of int or "auto"
+    n_classes : int
+    solved : bool
+        Whether it begins at the solution of a regression.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(head_sizes, str):
+        return () if solved else (min(max(50, 2 * n_classes), _WIDEST_HEAD),)
+    if not all(isinstance(size, Integral) and size >= 1 for size in head_sizes):
+        raise ValueError(
+            "head_sizes must hold the widths of the head's hidden layers, whole numbers from 1 up, "
+            f"got {head_sizes!r}."
+        )
+    if solved and len(head_sizes):
+        raise ValueError(
+            "A head that begins solved is linear: leave head_sizes at 'auto', or begin with "
+            "head_start='random'."
+        )
+    return tuple(head_sizes)
 
 
 def classifier_stage(

@@ -56,9 +56,6 @@ def solved_stage(
     valid: Labelled | None,
     options: ClassifierOptions,
     seed: int,
-    *,
-    word_features: bool,
-    calibrate: bool,
 ) -> tuple[TrainedClassifier, Outcome]:
     """Train a classifier from a solved head on, and keep what helped (stage 3).
 
@@ -70,10 +67,6 @@ def solved_stage(
         What is held out says how much of the training is kept.
     options : ClassifierOptions
     seed : int
-    word_features : bool
-        Let words count beside what the network makes of them, if the cross-validation says so.
-    calibrate : bool
-        What is held out is needed for that as well, so it is never solved for.
 
     Returns
     -------
@@ -82,14 +75,14 @@ def solved_stage(
     outcome : Outcome
         What the training made of it.
     """
-    begin = begin_solved(start, train, options, seed, word_features)
+    begin = begin_solved(start, train, options, seed)
     outcome = classifier_stage(begin, train, valid, options, seed)
     if valid is None or not outcome.history:
         return begin, outcome
     kept = keep_what_helped(begin, outcome.weights, valid, options)
-    if not calibrate and not any(chosen["trained_share"] for chosen in kept.solved.values()):
-        # Nothing is kept: then no text needs to be held out.
-        kept = begin_solved(start, _joined(train, valid), options, seed, word_features)
+    helped = any(chosen["trained_share"] for chosen in kept.solved.values())
+    if not (helped or options.calibrate):  # then no text needs to be held out
+        kept = begin_solved(start, _joined(train, valid), options, seed)
     return kept, outcome._replace(weights=kept.weights)
 
 
@@ -98,7 +91,6 @@ def begin_solved(
     train: Labelled,
     options: ClassifierOptions,
     seed: int,
-    word_features: bool,
 ) -> TrainedClassifier:
     """Solve for the head of every direction of a language model."""
     documents, targets, weights = train
@@ -108,7 +100,7 @@ def begin_solved(
     vocab = start.language_model.tokenizer.vocab
     no_words = np.array([vocab.id(token) for token in SPECIAL_TOKENS])
     counted = WordTerm.of_documents(documents, no_words)
-    rows = counted.rows(documents) if word_features else None
+    rows = counted.rows(documents) if options.word_features else None
     found: dict[str, Weights] = {}
     chosen: dict[str, dict[str, float]] = {}
     words: dict[str, WordTerm] = {}
