@@ -104,6 +104,12 @@ def test_plain_words_are_found_exactly(kind, words):
         ("İzmir", [("i̇zmir", "İzmir")]),
         ("<unk> é\ud800", [("xxunk", "<unk>"), ("é", "é"), ("\ufffd", "\ud800")]),
         ("xxmaj it ...", [("xxmaj", "xxmaj"), ("it", "it"), ("…", "...")]),
+        ("my ca\xadrd\u200b is", [("my", "my"), ("card", "ca\xadrd"), ("is", "is")]),
+        (
+            "cafe\u0301's e\u0323\u0302x",
+            [("café", "cafe\u0301"), ("'s", "'s"), ("ệx", "e\u0323\u0302x")],
+        ),
+        ("\ufeffร้าน", [(character, character) for character in "ร้าน"]),
     ],
 )
 def test_what_rules_change_is_traced_back(text, expected):
