@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -113,7 +114,7 @@ def test_a_pickle_holds_no_vectors(documents):
 
 
 def test_defaults_are_those_of_the_estimators(lm):
-    documents = ULMFiTLanguageModel(pretrained=lm, max_epochs=0).fit(TEXTS).transform(TEXTS)
+    documents = ULMFiTLanguageModel(FrozenEstimator(lm), max_epochs=0).fit(TEXTS).transform(TEXTS)
     made = type(documents)(documents.tokens, documents.language_model)
     assert made.pooling == documents.pooling == ULMFiTClassifier().pooling
     assert made.shape == documents.shape
@@ -131,6 +132,7 @@ def test_under_array_api_dispatch():
     pytest.importorskip("sklearn", "1.7")
     code = """
 import numpy as np, sklearn
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score, train_test_split
 from tests.helpers import banking, classifier, language_model
