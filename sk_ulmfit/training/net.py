@@ -157,7 +157,9 @@ class ULMFiTNet(NeuralNet):
         """Say so where all that was trained is worse than nothing."""
         losses = [epoch["train_loss"] for epoch in self.history if "train_loss" in epoch]
         constant = self._loss_of_constant_answer(train)
-        if losses and losses[-1] > _ASTRAY * min(losses[0], constant) + 1:
+        # How far apart two readings are (R-Drop) is in the loss too, and much in the beginning.
+        margin = 1 + getattr(self.criterion_, "r_drop", 0.0)
+        if losses and losses[-1] > _ASTRAY * min(losses[0], constant) + margin:
             warnings.warn(
                 f"Training went astray: the loss ended at {losses[-1]:.3g}, that of the first "
                 f"epoch was {losses[0]:.3g}, that of an answer which is the same for every input "
