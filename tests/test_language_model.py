@@ -128,7 +128,7 @@ def test_documents_behave_like_an_array(texts, fitted):
     assert (
         len(documents[mask]) == mask.sum() and len(documents[2:5]) == 3 and len(documents[1]) == 1
     )
-    with pytest.raises(IndexError, match="one dimension"):
+    with pytest.raises(IndexError, match="by document alone"):
         documents[0, 1]
 
 
