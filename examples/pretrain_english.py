@@ -11,6 +11,11 @@ This is how the shipped model "en-small" was made. In the order of what is done:
 3. The speed of training is measured, and as many articles are drawn as the budget allows.
 4. The language models of both directions are trained on them, with a sampled softmax and in
    bfloat16 where the device computes in it.
+5. With `--teacher DIRECTORY` they learn what sentences mean: sentences and passages of articles,
+   and lines of `--everyday FILES`, are read by a sentence encoder (all-MiniLM-L6-v2, of the extra
+   `pretrain`) for `--minutes`, and its vectors learned. Texts that stand in `--exclude FILES`, one
+   a line, are left out. Without `--teacher` the model ends as it did in earlier versions; with
+   `--start MODEL --tokens 0` nothing but this step is done.
 
 Interrupted, the same command with the same --work goes on. After one with `--prepare`, which ends
 before the training, two processes can train the two directions at once. A finished model is trained
@@ -23,8 +28,10 @@ of one machine share the work:
 from __future__ import annotations
 
 import argparse
+import gzip
 import itertools
 import json
+import lzma
 import math
 import re
 import shutil
@@ -38,11 +45,12 @@ import torch
 
 from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.models import TrainedLanguageModel
-from sk_ulmfit.models.names import read_shipped, write_shipped
+from sk_ulmfit.models.names import read_shipped, write_shipped, write_shipped_sentences
 from sk_ulmfit.text.corpus import TextsOnDisk
 from sk_ulmfit.text.files import TextFiles
 from sk_ulmfit.text.token_lists import TokenLists
 from sk_ulmfit.text.tokenizers import Tokenizer, make_tokenizer
+from sk_ulmfit.training.sentences import rows_on_disk
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,300}>|<!--.{0,1000}?-->")
 _FORMULA = re.compile(r"\bformula_\d+")
@@ -51,6 +59,10 @@ _LEADING_MARKS = re.compile(r"\([ \t]*[,;][ \t,;]*")
 _MARKUP = re.compile(r"\[\[|\]\]|'{2,}")
 _SPACES = re.compile(r"[ \t]{2,}")
 _TABLE = re.compile(r"\{\{|\}\}|\{\||\|\}|\|\||^\s*[|!]|\|.*\|")
+
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9])")
+_NO_END = re.compile(r"\b([A-Z]|Mr|Mrs|Ms|Dr|St|Jr|Sr|vs|etc|No|Vol|ca|c|e\.g|i\.e|U\.S|Co|Inc)\.$")
+_OTHER_THAN_LETTERS = re.compile(r"[\W_]+")
 
 MIN_FREQ = 5  # a rarer word of the corpus does not enter the vocabulary
 MIN_WORDS = 25  # a shorter article is a stub
@@ -231,6 +243,120 @@ def plan(args: argparse.Namespace, start: TrainedLanguageModel) -> dict[str, Any
     return decided
 
 
+def passages(article: str, random: np.random.Generator) -> Iterator[str]:
+    """Cut an article into sentences, and every fifth time into passages of two to four.
+
+    Of long articles eight are drawn, so that many articles have a say.
+    """
+    found = []
+    for paragraph in article.splitlines()[1:]:
+        sentences: list[str] = []
+        for part in _SENTENCE_ENDS.split(paragraph):
+            if sentences and _NO_END.search(sentences[-1]):
+                sentences[-1] += f" {part}"
+            else:
+                sentences.append(part)
+        while sentences:
+            n = int(random.integers(2, 5)) if random.random() < 0.2 else 1
+            passage, sentences = " ".join(sentences[:n]), sentences[n:]
+            if 4 <= passage.count(" ") + 1 <= 80:
+                found.append(passage)
+    chosen = random.permutation(len(found))[:8]
+    yield from (found[i] for i in chosen)
+
+
+def normalised(text: str) -> str:
+    """Letters and digits alone, in lower case: what makes two texts the same."""
+    return _OTHER_THAN_LETTERS.sub(" ", text.lower()).strip()
+
+
+def texts_to_teach(args: argparse.Namespace) -> list[str]:
+    """Draw texts once for a working directory, shuffled: 60 % everyday ones, if there are any."""
+    file = args.work / "taught.txt"
+    if not file.is_file():
+        random = np.random.default_rng(args.seed)
+        n_everyday = round(0.6 * args.max_texts) if args.everyday else 0
+        everyday = [line for path in args.everyday for line in lines_of(path)]
+        chosen = [everyday[i] for i in random.permutation(len(everyday))[:n_everyday]]
+        share = min(1.0, args.max_texts / 8 / 20_000)
+        wanted = itertools.chain.from_iterable(
+            passages(article, random) for article in Articles(args.corpora, share, args.seed)
+        )
+        chosen += itertools.islice(wanted, args.max_texts - len(chosen))
+        excluded = {normalised(line) for path in args.exclude for line in lines_of(path)}
+        kept = list(dict.fromkeys(t for t in chosen if normalised(t) not in excluded))
+        print(f"{len(kept)} texts to learn from; {len(chosen) - len(kept)} left out or twice.")
+        order = random.permutation(len(kept))
+        file.write_text("".join(f"{kept[i]}\n" for i in order), encoding="utf-8")
+    return list(lines_of(file))
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """Lines of a text file, plain or compressed."""
+    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    with opener(path, "rt", encoding="utf-8") as file:
+        yield from (line.strip() for line in file if line.strip())
+
+
+def sentence_encoder(directory: Path, device: str) -> Callable[[list[str]], np.ndarray]:
+    """Read a sentence encoder as sentence-transformers saves it: the mean over all pieces."""
+    from transformers import AutoModel, AutoTokenizer
+
+    place = "cuda" if device in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    model = AutoModel.from_pretrained(directory).to(place).eval()
+
+    @torch.inference_mode()
+    def encode(texts: list[str]) -> np.ndarray:
+        vectors = np.empty((len(texts), model.config.hidden_size), dtype=np.float32)
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(order), 64):
+            rows = order[start : start + 64]
+            batch = tokenizer(
+                [texts[i] for i in rows],
+                padding=True,
+                truncation=True,
+                max_length=128,
+                return_tensors="pt",
+            ).to(place)
+            mask = batch["attention_mask"].unsqueeze(2)
+            mean = (model(**batch).last_hidden_state * mask).sum(dim=1) / mask.sum(dim=1)
+            vectors[rows] = torch.nn.functional.normalize(mean).float().cpu().numpy()
+        return vectors
+
+    return encode
+
+
+def teach(args: argparse.Namespace, trained: TrainedLanguageModel) -> None:
+    """Let the finished model learn what sentences mean, and write that beside it."""
+    encode = sentence_encoder(args.teacher, args.device)
+    words = [word for word in trained.tokenizer.vocab.tokens if not word.startswith("xx")]
+    texts = words + texts_to_teach(args)
+    file = args.work / "taught.json"
+    if not file.is_file():
+        begin = time.perf_counter()
+        some = texts[len(words) :][:1000]
+        encode(some)
+        speed = len(some) / (time.perf_counter() - begin)
+        n_texts = min(len(texts), len(words) + int(60 * args.minutes * speed))
+        file.write_text(json.dumps({"texts": n_texts, "teacher": args.teacher.name}))
+    taught = json.loads(file.read_text())
+    texts = texts[: taught["texts"]]
+    vectors = rows_on_disk(
+        args.work / "taught.vectors",
+        len(texts),
+        encode(["a"]).shape[1],
+        lambda first, last: encode(texts[first:last]),
+        label="Teacher",
+    )
+    model = ULMFiTLanguageModel.from_trained(
+        trained, checkpoint_dir=args.work, device=args.device, amp=True, verbose=1, random_state=0
+    ).fit_sentences(texts, vectors, size=args.sentence_size)
+    training = {**taught, "agreement": model.sentence_history_[-1]["agreement"]}
+    write_shipped_sentences(model.trained_.sentences, args.out.name, args.out.parent, training)
+    print(f"sentences: {training}, written to {args.out / 'sentences'}")
+
+
 def sittings(args: argparse.Namespace, direction: str, planned: dict[str, Any]) -> list[Any]:
     """Describe the trainings that a model has had, this one last."""
     earlier = []
@@ -274,6 +400,12 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--vectors-scale", type=float, default=0.6, help="their deviation")
     parser.add_argument("--n-jobs", type=int, default=2, help="processes that tokenise")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--teacher", type=Path, help="directory of a sentence encoder")
+    parser.add_argument("--minutes", type=float, default=60, help="of the teacher's reading")
+    parser.add_argument("--everyday", type=Path, nargs="+", default=[], help="texts, one a line")
+    parser.add_argument("--exclude", type=Path, nargs="+", default=[], help="texts, one a line")
+    parser.add_argument("--max-texts", type=int, default=800_000, help="for the teacher")
+    parser.add_argument("--sentence-size", type=int, default=232)
     parser.add_argument("--prepare", action="store_true", help="end before the training")
     args = parser.parse_args(arguments)
     args.device_name = "CPU"
@@ -289,6 +421,10 @@ def main() -> None:
     args = parse_args()
     start = starting_point(args)
     if args.prepare:
+        return
+    if args.tokens == 0 and args.start is not None:
+        shutil.copytree(args.start, args.out, dirs_exist_ok=True)
+        teach(args, start)
         return
     planned = plan(args, start)
     articles = Articles(args.corpora, planned["share"], args.seed)
@@ -307,6 +443,8 @@ def main() -> None:
         training = sittings(args, direction, planned)
         write_shipped(model.trained_, args.out.name, args.out.parent, {direction: training})
         print(f"{direction}: {training[-1]}, written to {args.out / direction}")
+    if args.teacher is not None:
+        teach(args, read_shipped(args.out.name, tuple(args.directions), args.out.parent))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,11 @@ class ULMFiTEstimator(BaseEstimator):
         "verbose": ["verbose"],
     }
 
+    @property
+    def _n_epochs(self) -> int:
+        """Number of epochs of `fit`."""
+        return int(self.max_epochs)
+
     def _seeds(self, going_on: bool, *names: str) -> Seeds:
         """Draw seeds for one fit, others for each fit that goes on from the one before.
 

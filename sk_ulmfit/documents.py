@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .models import TrainedLanguageModel
-from .modules import pooled_size
 from .text.token_lists import TokenLists
 from .training.devices import resolve_device
 
@@ -27,9 +26,10 @@ class EncodedDocuments:
         Ids of every document's tokens.
     language_model : TrainedLanguageModel
         Tokenizer, sizes and weights.
-    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
+    pooling : {"concat", "mean", "max", "last", "concat-layers", "sentences"}, \
             default="concat-layers"
-        How an array of features is made of a document.
+        How an array of features is made of a document: of which pools, or, with "sentences", of
+        what the language model has learned of the meaning of texts, and scaled pools.
     device : str or torch.device, default="auto"
         Where an array is computed.
 
@@ -72,8 +72,7 @@ class EncodedDocuments:
     @property
     def shape(self) -> tuple[int, int]:
         """Shape of the array of features that numpy gets."""
-        lm = self.language_model
-        return len(self), len(lm.directions) * pooled_size(self.pooling, lm.sizes)
+        return len(self), self.language_model.n_features(self.pooling)
 
     def __getitem__(self, key: Any) -> EncodedDocuments:
         # scikit-learn indexes what has a shape by X[rows, ...].
@@ -127,8 +126,8 @@ class EncodedDocuments:
         Returns
         -------
         ndarray of shape (n_documents, n_features), float32
-            For every direction of the language model ``[h_T, max, mean]``, or the one of them
-            that `pooling` names.
+            For every direction of the language model ``[h_T, max, mean]``, or what `pooling`
+            names.
         """
         keys = [(self.pooling, int(number)) for number in self._numbers]
         rows = [row for row, key in enumerate(keys) if key not in self._vectors]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import TransformerMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -32,6 +33,7 @@ from .documents import EncodedDocuments
 from .files import local_path
 from .models import TrainedLanguageModel
 from .models.names import load_pretrained
+from .models.sentences import POOLING, SentenceVectors, scales
 from .modules import POOLINGS, pooled_size
 from .text.corpus import (
     TextsInMemory,
@@ -49,6 +51,10 @@ from .training.devices import resolve_device
 from .training.distributed import own_share
 from .training.language_model import LanguageModelOptions, language_model_stage
 from .training.net import TrainingInterrupted
+from .training.sentences import check_targets, learn_sentences
+
+# Texts that the scales of features are taken from, if a model brings none.
+_SCALED_BY = 1000
 
 # Parameters that `fit` may be called with anew to go on from a checkpoint.
 _WITHOUT_EFFECT_ON_WEIGHTS = {
@@ -120,8 +126,9 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Fraction of the steps in which the learning rate rises.
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
-    max_epochs : int, default=15
-        Number of passes over the texts. 0 uses a pretrained model as it is.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the texts. 0 uses a pretrained model as it is. "auto": 15, and 0 for
+        features of a pretrained model.
     batch_size : int, default=16
         Number of text streams read side by side.
     softmax_samples : int, "auto" or None, default="auto"
@@ -140,13 +147,16 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Number of epochs without improvement to wait for.
     output : {"documents", "features"}, default="documents"
         What `transform` returns.
-    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
-            default="concat-layers"
-        How features are made of the encoder's outputs. "concat": of the last layer the last one,
-        their maximum and their mean (section 3.3 of [1]_); the names of these give one of them
-        alone. "concat-layers": maximum, mean and a mean in which rare words count
-        more [3]_, of the embedding and of every layer. The last layer knows best what word comes
-        next, lower ones better what a text is about.
+    pooling : {"sentences", "concat", "mean", "max", "last", "concat-layers"}, \
+            default="sentences"
+        How features are made. "sentences": what the model has learned of the meaning of texts, a
+        vector that is near that of a text that means the same, and beside it the pools of
+        "concat-layers", scaled. A model that has learned nothing of the kind gives these alone. The
+        others are pools as they are. "concat": of the last layer the last one, their maximum and
+        their mean (section 3.3 of [1]_); the names of these give one of them alone.
+        "concat-layers": maximum, mean and a mean in which rare words count more [3]_, of the
+        embedding and of every layer. The last layer knows best what word comes next, lower ones
+        better what a text is about.
     checkpoint_dir : str, path or None, default=None
         Where a long training is kept while it lasts. Killed at any point, `fit` with the same
         parameters, texts and directory goes on, and ends with the weights of an uninterrupted
@@ -214,12 +224,13 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         "emb_size": [Interval(Integral, 1, None, closed="left")],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "softmax_samples": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "checkpoint_dir": [str, PathLike, None],
         "checkpoint_minutes": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
         "output": [StrOptions({"documents", "features"})],
-        "pooling": [StrOptions(set(POOLINGS))],
+        "pooling": [StrOptions({*POOLINGS, "sentences"})],
     }
 
     trained_: TrainedLanguageModel
@@ -244,7 +255,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         schedule: str = "slanted_triangular",
         cut_frac: float = 0.1,
         lr_ratio: float = 32.0,
-        max_epochs: int = 15,
+        max_epochs: int | str = "auto",
         batch_size: int = 16,
         softmax_samples: int | str | None = "auto",
         weight_decay: float = 1e-6,
@@ -252,7 +263,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         early_stopping: bool = False,
         patience: int = 3,
         output: str = "documents",
-        pooling: str = "concat-layers",
+        pooling: str = "sentences",
         checkpoint_dir: str | PathLike[str] | None = None,
         checkpoint_minutes: float = 10.0,
         n_jobs: int | None = None,
@@ -367,6 +378,133 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         documents = source.encode(start.tokenizer)
         return self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
 
+    def fit_sentences(
+        self,
+        X: Iterable[str] | PathLike[str],
+        targets: np.ndarray,
+        *,
+        size: int = 256,
+        max_epochs: int = 3,
+        lr: float = 0.005,
+        batch_size: int = 512,
+        n_valid: int = 2000,
+    ) -> ULMFiTLanguageModel:
+        """Learn what texts mean from a teacher: another model's vector of every text.
+
+        The language model stays as it is: `pretrained`, or this one if it is fitted. What is
+        learned beside it, vectors of its words and a map of its pools, is what features are made
+        of, and goes wherever the language model goes.
+
+        Parameters
+        ----------
+        X : iterable of str, path or list of paths
+            Short texts, as `fit` takes them. Let the words of the vocabulary be among them.
+        targets : ndarray of shape (n_texts, n_dims)
+            The teacher's vectors, of which only the direction counts. May be a memory map.
+        size : int, default=256
+            Length of the vectors, of longer targets what says most of them.
+        max_epochs : int, default=3
+            Number of passes over the texts.
+        lr : float, default=0.005
+            Highest learning rate; it rises for a thirtieth of the steps, and falls to zero.
+        batch_size : int, default=512
+            Number of texts in a batch, all pairs of which are compared.
+        n_valid : int, default=2000
+            Texts held out, at most a tenth: `sentence_history_` has their mean cosine with the
+            targets, ``"agreement"``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there are not as many targets as texts, or they are not finite.
+
+        Notes
+        -----
+        With `checkpoint_dir`, a call that was killed at any point goes on when it is made again,
+        and ends with the same weights.
+        """
+        start = self.trained_ if hasattr(self, "trained_") else self._untrained()
+        own: dict[str, Any] = {"max_epochs": max_epochs, "lr": lr, "batch_size": batch_size}
+        with TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True) as temporary:
+            directory = Path(self.checkpoint_dir or temporary, "sentences")
+            source = self._source(X, directory)
+            targets = check_targets(targets)
+            seeds: Sequence[int] = [random_numbers(self.random_state).randint(1 << 31)]
+            if self.checkpoint_dir is not None:
+                given = isinstance(self.random_state, Integral)
+                description = {
+                    **own,
+                    "size": size,
+                    "n_valid": n_valid,
+                    "random_state": self.random_state if given else None,
+                    "start": replace(start, sentences=None).fingerprint,
+                    "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
+                    **source.describe(start.tokenizer),
+                }
+                seeds = claim_directory(directory, description, seeds)
+                own["checkpoint_dir"] = directory
+            tokens = source.encode(start.tokenizer)
+            if len(targets) != len(tokens):
+                raise ValueError(
+                    f"There are {len(tokens)} texts, but {len(targets)} rows of targets."
+                )
+            options = LanguageModelOptions.of(
+                self,
+                **own,
+                seed=int(seeds[0]),
+                schedule="slanted_triangular",
+                cut_frac=0.03,
+                lr_ratio=1000.0,
+            )
+            sentences, history = learn_sentences(
+                start,
+                tokens,
+                targets,
+                options,
+                size=size,
+                n_valid=max(1, min(n_valid, len(tokens) // 10)),
+                directory=directory,
+            )
+        if not hasattr(self, "trained_"):
+            self._set_fitted(start, [], False)
+        self.trained_ = replace(start, sentences=sentences)
+        self.sentence_history_ = history
+        return self
+
+    def _untrained(self) -> TrainedLanguageModel:
+        if self.pretrained is None:
+            raise NotFittedError(
+                "Call fit on texts first, or set pretrained: there is no language model yet that "
+                "could learn what sentences mean."
+            )
+        return self._pretrained()
+
+    @property
+    def _n_epochs(self) -> int:
+        if self.max_epochs == "auto":
+            return 0 if self.output == "features" and self.pretrained is not None else 15
+        return int(self.max_epochs)
+
+    def _reads_new_words(self, start: TrainedLanguageModel) -> bool:
+        """Whether words mean something to `start` that it has never been trained on."""
+        return self.output == "features" and bool(start.sentences and start.sentences.size)
+
+    def _scale_pools(self, source: TextSource) -> None:
+        """Take the scales of the features from the texts, if the model brings none."""
+        trained = self.trained_
+        documents = source.encode(trained.tokenizer)
+        some = documents.take(range(min(len(documents), _SCALED_BY)))
+        device = resolve_device(self.device)
+        arrays: dict[str, np.ndarray] = {}
+        for direction in trained.directions:
+            alone = trained.with_directions((direction,))
+            arrays |= scales(direction, alone.pooled(some, POOLING, device))
+        self.trained_ = replace(trained, sentences=SentenceVectors(arrays))
+
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.
         return 1.0 if from_scratch else self.lr_decay
@@ -389,9 +527,12 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             if self.checkpoint_dir is not None:
                 description = self._describe_training(source, going_on)
                 seeds = Seeds(*claim_directory(Path(directory), description, seeds[:3]))
-            start = self._start(source, seeds, going_on, self.max_epochs)
-            documents = source.encode(start.tokenizer) if self.max_epochs else None
-        return self._train(start, documents, seeds, going_on)
+            start = self._start(source, seeds, going_on, self._n_epochs)
+            documents = source.encode(start.tokenizer) if self._n_epochs else None
+        self._train(start, documents, seeds, going_on)
+        if (self.output, self.pooling) == ("features", "sentences") and not self.trained_.sentences:
+            self._scale_pools(source)
+        return self
 
     def _seeds(self, going_on: bool, *names: str) -> Seeds:
         # (of processes that train one model together, those of the first)
@@ -413,7 +554,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
         if going_on or self.pretrained is not None:
             start = self.trained_ if going_on else self._pretrained()
-            if max_epochs == 0:
+            if max_epochs == 0 and not self._reads_new_words(start):
                 return start
             return start.with_tokenizer(source.grow(start.tokenizer, **growth))
         return TrainedLanguageModel.random(
@@ -441,6 +582,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         before = self.history_ if going_on else []
         from_scratch = self._from_scratch if going_on else self.pretrained is None
         changes["lr_decay"] = self._lr_decay(from_scratch)
+        changes = {"max_epochs": self._n_epochs, **changes}
         options = LanguageModelOptions.of(self, seed=seeds.training, **changes)
         interrupt = None
         if documents is not None:
@@ -475,7 +617,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             tokenizer, params["pretrained"] = start.tokenizer, start.fingerprint
         else:
             tokenizer = make_tokenizer(self.tokenizer)
-        return {**params, **source.describe(tokenizer)}
+        return {**params, "max_epochs": self._n_epochs, **source.describe(tokenizer)}
 
     def _split(
         self, documents: TokenLists, options: LanguageModelOptions, seeds: Seeds
@@ -536,8 +678,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Returns
         -------
         EncodedDocuments or ndarray of shape (n_texts, n_features)
-            With ``output="documents"`` what `ULMFiTClassifier` takes, with ``"features"`` the
-            encoder's pooled outputs as float32.
+            With ``output="documents"`` what `ULMFiTClassifier` takes, with ``"features"`` what
+            `pooling` says, as float32.
         """
         check_is_fitted(self)
         tokens = TokenLists(*self.trained_.tokenizer.encode(texts_in(X)))
@@ -672,9 +814,13 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         ndarray of str
         """
         check_is_fitted(self)
-        pools = POOLINGS[self.pooling]
-        width = pooled_size(self.pooling, self.trained_.sizes) // len(pools)
-        names = [
+        pooling, sentences = self.pooling, None
+        if pooling == "sentences":
+            pooling, sentences = POOLING, self.trained_.sentences
+        pools = POOLINGS[pooling]
+        width = pooled_size(pooling, self.trained_.sizes) // len(pools)
+        names = [f"sentence_{i}" for i in range(sentences.size if sentences else 0)]
+        names += [
             f"{direction}_{pool}_{i}"
             for direction in self.trained_.directions
             for pool in pools

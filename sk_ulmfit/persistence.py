@@ -11,6 +11,7 @@ from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.directory import blamed_on, read_model
 from .models.words import WordTerm
+from .models.sentences import SentenceVectors
 from .text.subwords import SubwordTokenizer
 from .text.vocabulary import Vocabulary
 from .text.words import WordTokenizer
@@ -18,6 +19,7 @@ from .text.words import WordTokenizer
 _ESTIMATORS = {cls.__name__: cls for cls in (ULMFiTClassifier, ULMFiTLanguageModel)}
 _PARTS = (
     TrainedLanguageModel,
+    SentenceVectors,
     TrainedClassifier,
     WordTerm,
     SubwordTokenizer,

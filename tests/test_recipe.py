@@ -8,9 +8,11 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sk_ulmfit
+from sk_ulmfit.models.names import read_shipped
 from tests.helpers import banking
 
 pytestmark = pytest.mark.one_version
@@ -145,3 +147,46 @@ def test_perplexity_is_per_word_of_wikitext_whatever_the_tokens_are():
         assert 0.8 < ratio < 1.25
     assert found["word"]["unknown_words"] > 0
     assert found["word"]["per_word_unknown_charged"] > found["word"]["per_word"]
+
+
+def test_articles_are_cut_into_sentences_and_passages():
+    article = "Oslo\n" + "Dr. H. C. Hansen lived in Oslo. He was born there in 1900. He died. " * 30
+    random = np.random.default_rng(0)
+    found = list(recipe.passages(article, random))
+    assert len(found) == 8
+    assert all(4 <= len(passage.split()) <= 80 for passage in found)
+    assert "Dr. H. C. Hansen lived in Oslo." in found
+    assert any(passage.count(".") > 4 for passage in found)
+
+
+def test_a_teacher_is_learned_from_and_the_model_carries_it(command, tmp_path, monkeypatch):
+    class Teacher:
+        calls = 0
+
+        def __call__(self, texts):
+            self.calls += len(texts)
+            topics = ["card", "top", "pin", "transfer", "age", "account"]
+            known = [[topic in text.lower() for topic in topics] for text in texts]
+            return np.array(known, dtype=np.float32) + 0.1
+
+    teacher = Teacher()
+    monkeypatch.setattr(recipe, "sentence_encoder", lambda directory, device: teacher)
+    (tmp_path / "everyday.txt").write_text("\n".join(TEXTS[:40]) + "\nleave this out\n")
+    (tmp_path / "excluded.txt").write_text("Leave THIS out!\n")
+    arguments = [
+        *("--tokens", "2e4", "--teacher", str(tmp_path / "encoder"), "--sentence-size", "5"),
+        *("--everyday", str(tmp_path / "everyday.txt"), "--max-texts", "300"),
+        *("--exclude", str(tmp_path / "excluded.txt")),
+    ]
+    folder = command(*arguments)
+    texts = (tmp_path / "work" / "taught.txt").read_text().splitlines()
+    assert TEXTS[0] in texts and "leave this out" not in texts
+    for directions in (("forward",), ("backward",), ("forward", "backward")):
+        trained = read_shipped(folder.name, directions, folder.parent)
+        assert trained.sentences.size == 5
+    lm = sk_ulmfit.ULMFiTLanguageModel.from_trained(trained, output="features")
+    card, another, transfer = lm.transform(["my card", "a card", "the transfer"])[:, :5]
+    assert card @ another > card @ transfer
+    once = teacher.calls
+    command(*arguments)
+    assert teacher.calls - once < 10, "its vectors are in a file"

@@ -17,7 +17,9 @@ TEXTS, LABELS = banking(2, 20)
 MAKE = {
     "pipeline": lambda lm: Pipeline([("lm", lm), ("clf", classifier(max_epochs=1))]),
     "one estimator": lambda lm: classifier(language_model=lm, max_epochs=1),
-    "features": lambda lm: make_pipeline(lm.set_params(output="features"), LogisticRegression()),
+    "features": lambda lm: make_pipeline(
+        lm.set_params(output="features", pooling="sentences"), LogisticRegression()
+    ),
     "search": lambda lm: GridSearchCV(
         classifier(language_model=lm, max_epochs=1), {"lr": [0.01]}, cv=2
     ),

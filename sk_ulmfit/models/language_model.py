@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..modules import LanguageModel, rarity
+from ..modules import LanguageModel, pooled_size, rarity
 from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
 from ..text.token_lists import TokenLists
@@ -25,12 +25,16 @@ from .networks import (
     load_arrays,
     to_arrays,
 )
+from .sentences import POOLING, SentenceVectors
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
 
 # Tokens that are counted at once: the ids may be a memory map larger than memory.
 _AT_ONCE = 10_000_000
+
+# Takes the place of a direction in the names of saved arrays.
+_SENTENCES = "sentences"
 
 # Time steps that are computed at once where a text is pooled.
 _POOLED_AT_ONCE = 70
@@ -52,6 +56,8 @@ class TrainedLanguageModel(Answering):
         Sizes of the AWD-LSTM.
     weights : dict of str to dict of str to ndarray
         For each direction (``"forward"``, ``"backward"``) the state dict of a `LanguageModel`.
+    sentences : SentenceVectors or None, default=None
+        What it has learned of the meaning of texts, if anything.
     """
 
     tokenizer: Tokenizer
@@ -60,6 +66,7 @@ class TrainedLanguageModel(Answering):
     hidden_size: int
     n_layers: int
     weights: dict[str, Weights]
+    sentences: SentenceVectors | None = None
 
     @classmethod
     def random(
@@ -75,7 +82,7 @@ class TrainedLanguageModel(Answering):
         **sizes
             `emb_size`, `hidden_size` and `n_layers`.
         """
-        model = cls(tokenizer, weights={}, **sizes)
+        model = cls(tokenizer, weights={}, sentences=None, **sizes)
         weights = {}
         for n, direction in enumerate(directions):
             module = empty_module(LanguageModel, model.sizes)
@@ -101,7 +108,7 @@ class TrainedLanguageModel(Answering):
         digest = hashlib.sha256(
             "\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass")
         )
-        for direction, arrays in sorted(self.weights.items()):
+        for direction, arrays in sorted(self._parts().items()):
             for name, array in sorted(arrays.items()):
                 digest.update(f"{direction} {name} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
@@ -146,7 +153,7 @@ class TrainedLanguageModel(Answering):
         ----------
         tokens : TokenLists
         pooling : str
-            A name of `POOLINGS`.
+            A name of `POOLINGS`, or "sentences" for what the texts mean and scaled pools.
         device : torch.device
 
         Returns
@@ -154,19 +161,28 @@ class TrainedLanguageModel(Answering):
         ndarray of shape (n_documents, n_features), float32
             The directions' side by side.
         """
-        return np.hstack(
-            [
-                pooled_features(
-                    module.encoder,
-                    tokens.reversed() if direction == "backward" else tokens,
-                    device,
-                    token_weights=self.token_weights(direction),
-                    pooling=pooling,
-                    bptt=_POOLED_AT_ONCE,
-                )
-                for direction, module in self._networks(device).items()
-            ]
-        )
+        pools = {
+            direction: pooled_features(
+                module.encoder,
+                tokens.reversed() if direction == "backward" else tokens,
+                device,
+                token_weights=self.token_weights(direction),
+                pooling=POOLING if pooling == "sentences" else pooling,
+                bptt=_POOLED_AT_ONCE,
+            )
+            for direction, module in self._networks(device).items()
+        }
+        if pooling != "sentences":
+            return np.hstack(list(pools.values()))
+        sentences = self.sentences or SentenceVectors.plain(self.directions, self.sizes)
+        return sentences.features(tokens, pools)
+
+    def n_features(self, pooling: str) -> int:
+        """Length of a document's vector, as `pooled` makes it."""
+        if pooling != "sentences":
+            return len(self.directions) * pooled_size(pooling, self.sizes)
+        size = 0 if self.sentences is None else self.sentences.size
+        return size + self.n_features(POOLING)
 
     def nll(self, tokens: TokenLists, device: torch.device, bptt: int) -> tuple[float, int]:
         """Negative log-likelihood of documents, each read from its beginning, in all directions.
@@ -274,10 +290,15 @@ class TrainedLanguageModel(Answering):
         }
         arrays = {
             f"{direction}/{name}": array
-            for direction, weights in self.weights.items()
+            for direction, weights in self._parts().items()
             for name, array in weights.items()
         }
         return description, arrays
+
+    def _parts(self) -> dict[str, Weights]:
+        """All arrays: the directions', and what was learned of texts."""
+        sentences = {} if self.sentences is None else {_SENTENCES: self.sentences.arrays}
+        return {**self.weights, **sentences}
 
     @classmethod
     def from_parts(
@@ -304,6 +325,7 @@ class TrainedLanguageModel(Answering):
         if not directions or len(known) != len(directions):
             raise ValueError(f"The directions cannot be {directions!r:.80}.")
         weights: dict[str, Weights] = {direction: {} for direction in directions}
+        weights[_SENTENCES] = {}
         for key, array in arrays.items():
             direction, _, name = key.partition("/")
             weights[direction][name] = array
@@ -312,6 +334,7 @@ class TrainedLanguageModel(Answering):
         for name in ("emb_size", "hidden_size"):
             check_size(name, description[name], largest)
         check_size("n_layers", description["n_layers"], len(arrays))
+        learned = weights.pop(_SENTENCES)
         model = cls(
             tokenizer_from_dict(description["tokenizer"]),
             emb_size=description["emb_size"],
@@ -321,13 +344,15 @@ class TrainedLanguageModel(Answering):
         )
         for direction, own in weights.items():
             weights[direction] = checked_weights(own, LanguageModel, model.sizes)
-        return replace(model, weights=weights)
+        sentences = SentenceVectors.checked(learned, tuple(weights), model.sizes)
+        return replace(model, weights=weights, sentences=sentences)
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> TrainedLanguageModel:
         """Carry the weights over to another vocabulary (paper section 3.2).
 
         A token that is known keeps its embedding and its softmax bias; a new one begins with the
-        means of all known.
+        means of all known. What it means is guessed from its spelling, if the model has learned
+        what texts mean.
 
         Parameters
         ----------
@@ -350,7 +375,10 @@ class TrainedLanguageModel(Answering):
                 moved = known[rows]
                 moved[rows < 0] = mean
                 weights[direction][name] = moved
-        return replace(self, tokenizer=tokenizer, weights=weights)
+        sentences = self.sentences and self.sentences.with_vocabulary(
+            tokenizer.vocab, self.tokenizer.vocab
+        )
+        return replace(self, tokenizer=tokenizer, weights=weights, sentences=sentences)
 
     def with_frequencies(self, documents: TokenLists) -> TrainedLanguageModel:
         """Set the softmax's bias to the logarithm of the tokens' frequencies.
@@ -391,4 +419,8 @@ class TrainedLanguageModel(Answering):
                 f"{' and '.join(self.directions)}. Set direction={self.directions[0]!r}, or train "
                 "one with pretrained=None and the direction that you need."
             )
-        return replace(self, weights={name: self.weights[name] for name in directions})
+        return replace(
+            self,
+            weights={name: self.weights[name] for name in directions},
+            sentences=self.sentences and self.sentences.with_directions(directions),
+        )

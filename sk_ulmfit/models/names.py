@@ -14,10 +14,14 @@ from ..files import local_path
 from .directory import blamed_on, read_model, write_model
 from .fastai import holds_fastai, read_fastai
 from .language_model import TrainedLanguageModel
+from .sentences import SentenceVectors
 
 # The language models inside the package, in half precision, a directory for each direction: two
 # take twice the time and memory, so one that is not asked for is not read.
 SHIPPED = ("en-small",)
+
+# What a shipped model has learned of texts lies beside the directions: they share the words.
+_SENTENCES = "sentences"
 
 # Hosts of code refuse or discourage larger files.
 _MAX_FILE_BYTES = 15_900_000
@@ -128,7 +132,12 @@ def read_shipped(
         description, arrays = read_model(folder / direction, "ULMFiTLanguageModel")
         parts.append(TrainedLanguageModel.from_parts(description["language_model"], arrays))
     weights = {name: arrays for part in parts for name, arrays in part.weights.items()}
-    return replace(parts[0], weights=weights)
+    trained = replace(parts[0], weights=weights)
+    if (folder / _SENTENCES).is_dir():
+        _, arrays = read_model(folder / _SENTENCES, "SentenceVectors")
+        sentences = SentenceVectors(unpacked(arrays)).with_directions(trained.directions)
+        trained = replace(trained, sentences=sentences)
+    return trained
 
 
 def write_shipped(
@@ -149,7 +158,8 @@ def write_shipped(
         training that went on from the one before.
     """
     for direction in trained.directions:
-        language_model, arrays = trained.with_directions((direction,)).to_parts()
+        alone = replace(trained.with_directions((direction,)), sentences=None)
+        language_model, arrays = alone.to_parts()
         description = {
             "class": "ULMFiTLanguageModel",
             "params": {"direction": direction},
@@ -160,3 +170,41 @@ def write_shipped(
         }
         halves = {key: array.astype(np.float16) for key, array in arrays.items()}
         write_model(root / name / direction, description, halves, max_file_bytes=_MAX_FILE_BYTES)
+
+
+def write_shipped_sentences(
+    sentences: SentenceVectors, name: str, root: Path, training: dict[str, object]
+) -> None:
+    """Write what a shipped model has learned of texts, for all directions, in bytes.
+
+    Parameters
+    ----------
+    sentences : SentenceVectors
+    name : str
+    root : Path
+    training : dict
+        JSON-able; on what and how it was learned.
+    """
+    description = {"class": "SentenceVectors", "training": training}
+    write_model(root / name / _SENTENCES, description, packed(sentences.arrays))
+
+
+def packed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Matrices as bytes and a step a row, all else in half precision."""
+    small: dict[str, np.ndarray] = {}
+    for key, array in arrays.items():
+        if array.ndim == 1:
+            small[key] = array.astype(np.float16)
+            continue
+        step = (np.maximum(np.abs(array).max(axis=1), 1e-3) / 126).astype(np.float16)
+        small[key] = np.round(array / step[:, None].astype(np.float32)).astype(np.int8)
+        small[f"{key}.step"] = step
+    return small
+
+
+def unpacked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Undo `packed`."""
+    full = {key: array.astype(np.float32) for key, array in arrays.items()}
+    for key in [key for key in full if f"{key}.step" in full]:
+        full[key] *= full.pop(f"{key}.step")[:, None]
+    return full

@@ -144,14 +144,14 @@ class TrainingScheduleDisplay:
             If a number is not 1 at least, or the unfreezing schedule is not valid.
         """
         check_is_ours(estimator)
-        if n_layers < 1 or steps_per_epoch < 1 or estimator.max_epochs < 1:
+        if n_layers < 1 or steps_per_epoch < 1 or estimator._n_epochs < 1:
             raise ValueError(
                 "n_layers, steps_per_epoch and the estimator's max_epochs must be 1 at least, got "
-                f"{n_layers}, {steps_per_epoch} and {estimator.max_epochs}."
+                f"{n_layers}, {steps_per_epoch} and {estimator._n_epochs}."
             )
         names = group_names(estimator, n_layers)
         unfreezing = getattr(estimator, "unfreeze_schedule", "full")
-        epochs = trained_groups(unfreezing, len(names), estimator.max_epochs)
+        epochs = trained_groups(unfreezing, len(names), estimator._n_epochs)
         if is_classifier(estimator):
             decay = estimator.lr_decay
         else:
@@ -225,7 +225,7 @@ def _learning_rates(estimator: Any, rates: np.ndarray, steps_per_epoch: int, n_e
     None if the parameters plan fewer epochs.
     """
     unfreezing = getattr(estimator, "unfreeze_schedule", "full")
-    n_planned = estimator.max_epochs if isinstance(unfreezing, str) else sum(unfreezing)
+    n_planned = estimator._n_epochs if isinstance(unfreezing, str) else sum(unfreezing)
     if n_epochs > n_planned:
         return None
     factor = SCHEDULES[estimator.schedule]

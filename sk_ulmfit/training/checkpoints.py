@@ -121,7 +121,9 @@ class Checkpoints(Callback):
             "step": _callback(net, ScheduledLR).step_,
             "history": json.dumps(_epochs(net)[:-1], default=plain),
             "batches": torch.tensor(batches, dtype=torch.float64),
-            "carried": [[self.share.joined(part, dim=1) for part in layer] for layer in net.state_],
+            "carried": [
+                [self.share.joined(part, dim=1) for part in layer] for layer in net.state_ or ()
+            ],
             "best_scores": {
                 name: float(callback.best_score_)
                 for name, callback in net.callbacks_

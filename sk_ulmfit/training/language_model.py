@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from ..files import local_path
 from ..models import TrainedLanguageModel
 from ..models.networks import Weights, to_arrays
-from ..modules import AWD_LM_DROPOUTS, EncoderState, LanguageModel, LanguageModelOutput
+from ..modules import AWD_LM_DROPOUTS, LanguageModel, LanguageModelOutput
 from ..modules.awd_lstm import detach, full_precision
 from ..modules.dropout import MaskSource
 from ..modules.softmax import linear_cross_entropy
@@ -31,8 +31,8 @@ from .distributed import Share, own_share
 from .embeddings import gradients_of_rows
 from .net import (
     Outcome,
+    ResumableNet,
     TrainingOptions,
-    ULMFiTNet,
     common_arguments,
     each_direction,
     history_of,
@@ -140,7 +140,7 @@ def train_language_model(
     return history_of(net.history), net.interrupt_
 
 
-class LanguageModelNet(ULMFiTNet):
+class LanguageModelNet(ResumableNet):
     """Trains a `LanguageModel` on BPTT batches, its state carried from batch to batch.
 
     Parameters
@@ -150,21 +150,8 @@ class LanguageModelNet(ULMFiTNet):
     sparse_gradients : bool, default=False
         Let lookups in the embedding give sparse gradients (see `gradients_of_rows`).
     **kwargs
-        Of `ULMFiTNet`.
-
-    Attributes
-    ----------
-    state_ : EncoderState or None
-        What the batch before ended with.
-    first_batch_ : int
-        Where the next epoch begins; above 0 after a checkpoint was taken up.
-    epoch_begins_with_ : dict
-        State of the random generator that shuffles, before it drew the epoch's order.
+        Of `ResumableNet`.
     """
-
-    state_: EncoderState | None = None
-    first_batch_ = 0
-    epoch_begins_with_: Any = None
 
     def __init__(
         self,
@@ -183,25 +170,6 @@ class LanguageModelNet(ULMFiTNet):
             module: torch.nn.Module = self.module_  # type: ignore[has-type]
             self.module_ = DistributedDataParallel(module.to(self.device))
         return self
-
-    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kw: Any) -> ULMFiTNet:
-        # History has epochs in it if a checkpoint was taken up.
-        return super().fit_loop(X, y, epochs=self.max_epochs - len(self.history), **kw)
-
-    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
-        if not training or iterator is None:
-            self.state_ = None
-            super().run_single_epoch(iterator, training, *args, **kwargs)
-            return
-        random = iterator.dataset.rng.bit_generator
-        if self.first_batch_:
-            random.state = self.epoch_begins_with_
-        else:
-            self.epoch_begins_with_ = random.state
-            self.state_ = None
-        iterator.first_batch, self.first_batch_ = self.first_batch_, 0
-        super().run_single_epoch(iterator, training, *args, **kwargs)
-        self.history.record("train_batch_count", len(self.history[-1]["batches"]))
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         step: dict[str, Any] = super().train_step(batch, **fit_params)

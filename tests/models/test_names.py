@@ -111,3 +111,23 @@ def test_a_part_that_is_missing_or_has_another_name_is_refused(tmp_path):
     weights.unlink()
     with pytest.raises(ValueError, match="is incomplete"):
         load_pretrained(folder)
+
+
+def test_what_a_shipped_model_knows_of_texts_is_shared_by_its_directions(tmp_path):
+    lm = language_model(direction="both", max_epochs=0, pooling="sentences", output="features")
+    targets = np.random.default_rng(0).standard_normal((len(TEXTS), 9)).astype("f4")
+    lm.fit(TEXTS).fit_sentences(TEXTS, targets, size=6, max_epochs=1, batch_size=8)
+    training = {"forward": [], "backward": []}
+    names.write_shipped(lm.trained_, "small", tmp_path, training)
+    names.write_shipped_sentences(lm.trained_.sentences, "small", tmp_path, {"teacher": "x"})
+    files = (tmp_path / "small" / "sentences").glob("weights-*.safetensors")
+    n_weights = sum(array.size for array in lm.trained_.sentences.arrays.values())
+    assert sum(file.stat().st_size for file in files) < 2 * n_weights, "bytes"
+    for directions in (("forward",), ("backward",), ("forward", "backward")):
+        trained = names.read_shipped("small", directions, tmp_path)
+        expected = lm.trained_.with_directions(directions).sentences.arrays
+        assert trained.sentences.arrays.keys() == expected.keys()
+        for name, array in expected.items():
+            found = trained.sentences.arrays[name]
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, array, atol=abs(array).max() / 100)

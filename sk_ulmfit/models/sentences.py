@@ -1,0 +1,175 @@
+"""What a language model has learned of the meaning of texts, as plain data."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from ..modules import pooled_size
+from ..modules.awd_lstm import EncoderSizes
+from ..text.token_lists import TokenLists
+from ..text.vocabulary import Vocabulary
+from .networks import checked_weights
+
+# The pools that are mapped, and that stand beside the vectors.
+POOLING = "concat-layers"
+
+# Length of a text's vector among the features, at which C=1 of a logistic regression is about what
+# cross-validation chooses.
+_GAIN = np.float32(3.0)
+
+
+class SentenceVectors:
+    """Vectors of texts that agree with those of a teacher, and the scales of the pools.
+
+    A text's vector is the weighted mean of its words' vectors, plus what a linear map reads off the
+    scaled pools of every direction (their mean, if there are two), at length 1.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        ``words`` (vocabulary, size), ``weights`` (vocabulary,) of the words in the mean, and
+        ``offset`` (size,): none of the three where nothing was learned from a teacher. For every
+        direction ``DIRECTION.mean`` and ``DIRECTION.scale`` (pooled size,), and ``DIRECTION.map``
+        (pooled size, size).
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.arrays = arrays
+
+    @classmethod
+    def plain(cls, directions: tuple[str, ...], sizes: EncoderSizes) -> SentenceVectors:
+        """What a model has that has learned nothing of texts: pools are taken as they are."""
+        pooled = pooled_size(POOLING, sizes)
+        values = {"mean": np.zeros(pooled, np.float32), "scale": np.ones(pooled, np.float32)}
+        return cls({f"{d}.{name}": array for d in directions for name, array in values.items()})
+
+    @classmethod
+    def checked(
+        cls, arrays: dict[str, np.ndarray], directions: tuple[str, ...], sizes: EncoderSizes
+    ) -> SentenceVectors | None:
+        """Refuse arrays of a file that do not fit a language model; none are None."""
+        if not arrays:
+            return None
+        expected = cls(arrays).expected(directions, sizes)
+        network = SimpleNamespace(state_dict=lambda: expected)
+        return cls(checked_weights(arrays, lambda: network))
+
+    @property
+    def size(self) -> int:
+        """Length of a text's vector; 0 where nothing was learned from a teacher."""
+        return len(self.arrays["offset"]) if "offset" in self.arrays else 0
+
+    def expected(self, directions: tuple[str, ...], sizes: EncoderSizes) -> dict[str, Any]:
+        """Arrays of the right shapes for a language model, without data, by name."""
+        pooled, size = pooled_size(POOLING, sizes), self.size
+        shapes: dict[str, tuple[int, ...]] = {}
+        for direction in directions:
+            shapes |= {f"{direction}.mean": (pooled,), f"{direction}.scale": (pooled,)}
+            shapes |= {f"{direction}.map": (pooled, size)} if size else {}
+        if size:
+            n_words = sizes.vocab_size
+            shapes |= {"words": (n_words, size), "weights": (n_words,), "offset": (size,)}
+        return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+
+    def scaled(self, direction: str, pools: np.ndarray) -> np.ndarray:
+        """Bring pools of shape (n, pooled size) to rows of about length 1."""
+        mean, scale = (self.arrays[f"{direction}.{name}"] for name in ("mean", "scale"))
+        return (pools - mean) / (scale * np.sqrt(np.float32(len(mean))))
+
+    def features(self, tokens: TokenLists, pools: dict[str, np.ndarray]) -> np.ndarray:
+        """Vectors of texts, and their scaled pools beside them.
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        pools : dict of str to ndarray of shape (n, pooled size)
+            By direction.
+
+        Returns
+        -------
+        ndarray of shape (n, size + n_directions * pooled size), float32
+        """
+        scaled = {name: self.scaled(name, pooled) for name, pooled in pools.items()}
+        if not self.size:
+            return _GAIN * np.hstack(list(scaled.values()))
+        vectors = self.word_means(tokens) + self.arrays["offset"]
+        for name, pooled in scaled.items():
+            vectors += pooled @ self.arrays[f"{name}.map"] / len(scaled)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + np.float32(1e-9)
+        return _GAIN * np.hstack([vectors, *scaled.values()])
+
+    def word_means(self, tokens: TokenLists) -> np.ndarray:
+        """Weighted means of the words' vectors, shape (n_documents, size)."""
+        words, weights = self.arrays["words"], self.arrays["weights"][tokens.ids]
+        shape = (len(tokens), len(words))
+        counts = sparse.csr_matrix((weights, tokens.ids, tokens.offsets), shape)
+        return np.asarray(counts @ words / counts.sum(axis=1), dtype=np.float32)
+
+    def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:
+        """Carry the words over to another vocabulary.
+
+        A new word's vector is made of what its character n-grams have in common in the words that
+        are known (Bojanowski et al. 2017 learn such vectors), at the length that these have.
+
+        Parameters
+        ----------
+        vocab : Vocabulary
+        known : Vocabulary
+            The one that the words are of.
+
+        Returns
+        -------
+        SentenceVectors
+        """
+        rows = vocab.rows_in(known)
+        new = np.flatnonzero(rows < 0)
+        if not self.size or vocab == known:
+            return self
+        words, weights = self.arrays["words"][rows], self.arrays["weights"][rows]
+        if len(new):
+            mean = self.arrays["words"].mean(axis=0)
+            spelled = _from_spelling(
+                [vocab.tokens[i] for i in new], known.tokens, self.arrays["words"] - mean
+            )
+            words[new] = mean + spelled
+            # As much as a rare word: vocabularies are in order of frequency.
+            weights[new] = np.median(self.arrays["weights"][-len(known) // 6 :])
+        return SentenceVectors({**self.arrays, "words": words, "weights": weights})
+
+    def with_directions(self, directions: tuple[str, ...]) -> SentenceVectors:
+        """Keep only what belongs to some of the directions."""
+        return SentenceVectors(
+            {
+                name: array
+                for name, array in self.arrays.items()
+                if "." not in name or name.partition(".")[0] in directions
+            }
+        )
+
+
+def _from_spelling(new: list[str], known: tuple[str, ...], vectors: np.ndarray) -> np.ndarray:
+    """Vectors of words by their character n-grams, shape (len(new), size)."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    ngrams = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(3, 5), n_features=1 << 16, alternate_sign=False, norm=None
+    )
+    found = ngrams.transform(known)
+    found.data[:] = 1.0
+    # Shrunk means: an n-gram of many unlike words says little, one of a single word half of it.
+    means = (found.T @ vectors) / (np.asarray(found.sum(axis=0)).T + 1.0)
+    spelled = ngrams.transform(new) @ means
+    length = np.linalg.norm(vectors, axis=1).mean()
+    return spelled * (length / (np.linalg.norm(spelled, axis=1, keepdims=True) + 1e-9))
+
+
+def scales(direction: str, pools: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean and deviation of pools, named as in `SentenceVectors`."""
+    deviation = pools.std(axis=0)
+    deviation[deviation < 1e-6] = 1.0
+    return {f"{direction}.mean": pools.mean(axis=0), f"{direction}.scale": deviation}

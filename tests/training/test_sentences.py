@@ -1,0 +1,248 @@
+"""Learning what texts mean from a teacher's vectors."""
+
+from __future__ import annotations
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from skorch.callbacks import Callback
+
+from sk_ulmfit import ULMFiTLanguageModel, load
+from sk_ulmfit.training.sentences import principal_directions, rows_on_disk
+from tests.helpers import language_model
+
+TOPICS = {
+    "money": "bank card loan payment account cash",
+    "food": "soup bread apple kitchen dinner cheese",
+    "sport": "goal team ball match player league",
+}
+
+
+def taught(n: int = 300, n_dims: int = 12) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Texts about three topics, the vectors of a teacher that knows these, and the topics."""
+    rng = np.random.default_rng(0)
+    words = [topic.split() for topic in TOPICS.values()]
+    y = rng.integers(3, size=n)
+    texts = ["we saw the " + " and the ".join(rng.choice(words[i], 2, replace=False)) for i in y]
+    texts += [word for topic in words for word in topic]
+    y = np.r_[y, np.repeat(np.arange(3), 6)]
+    centres = np.random.default_rng(1).standard_normal((3, n_dims))
+    return texts, (centres[y] + 0.1 * rng.standard_normal((len(y), n_dims))).astype("f4"), y
+
+
+@pytest.fixture(scope="module")
+def start() -> ULMFiTLanguageModel:
+    return language_model(max_epochs=1, direction="both", pooling="sentences").fit(taught()[0])
+
+
+@pytest.fixture(scope="module")
+def learned(start):
+    texts, targets, _ = taught()
+    return clone_of(start).fit_sentences(texts, targets, size=8, batch_size=32, max_epochs=4)
+
+
+def clone_of(lm: ULMFiTLanguageModel, **params) -> ULMFiTLanguageModel:
+    return pickle.loads(pickle.dumps(lm)).set_params(output="features", **params)
+
+
+def test_vectors_agree_with_the_teachers(learned):
+    texts, targets, _ = taught()
+    history = learned.sentence_history_
+    assert {epoch["direction"] for epoch in history} == {"forward", "backward"}
+    assert history[-1]["agreement"] > 0.9
+    vectors = learned.transform(texts)[:, :8]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 3, atol=1e-5)
+    cosines = targets @ targets.T / np.linalg.norm(targets, axis=1) ** 2
+    assert np.corrcoef((vectors @ vectors.T).ravel(), cosines.ravel())[0, 1] > 0.9
+
+
+def test_the_language_model_stays_as_it_is(start, learned):
+    for direction, weights in start.trained_.weights.items():
+        for name, array in weights.items():
+            np.testing.assert_array_equal(array, learned.trained_.weights[direction][name])
+
+
+def test_a_classifier_needs_few_labels_and_no_scaler(learned):
+    texts, _, y = taught()
+    features = learned.transform(texts)
+    assert features.dtype == np.float32
+    assert len(learned.get_feature_names_out()) == features.shape[1]
+    linear = LogisticRegression().fit(features[:30], y[:30])
+    assert linear.n_iter_ < 100
+    assert linear.score(features[30:], y[30:]) > 0.9
+
+
+def test_a_text_has_one_vector(learned):
+    texts = taught()[0][:20]
+    together = learned.transform(texts)
+    alone = np.vstack([learned.transform([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    backward = learned.transform(texts[::-1])[::-1]
+    np.testing.assert_allclose(together, backward, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", " ", "xyzzy", "bank " * 500])
+def test_any_text_has_a_vector(learned, text):
+    assert np.isfinite(learned.transform([text])).all()
+
+
+def test_kept_by_save_pickle_and_joblib(learned, tmp_path):
+    texts = taught()[0][:5]
+    expected = learned.transform(texts)
+    learned.save(tmp_path / "model")
+    joblib.dump(learned, tmp_path / "model.joblib")
+    again = ULMFiTLanguageModel(str(tmp_path / "model"), direction="both", output="features")
+    for other in (
+        load(tmp_path / "model"),
+        pickle.loads(pickle.dumps(learned)),
+        joblib.load(tmp_path / "model.joblib", mmap_mode="r"),
+        again.set_params(max_vocab=10).fit(texts),
+    ):
+        np.testing.assert_allclose(other.transform(texts), expected, atol=1e-6)
+        assert other.trained_.fingerprint == learned.trained_.fingerprint
+
+
+def test_a_direction_takes_its_part(learned):
+    texts, targets, _ = taught()
+    for direction in ("forward", "backward"):
+        part = ULMFiTLanguageModel(
+            FrozenEstimator(learned), direction=direction, output="features", max_vocab=10
+        )
+        vectors = part.fit(texts).transform(texts)[:, :8]
+        cosines = targets @ targets.T / np.linalg.norm(targets, axis=1) ** 2
+        assert np.corrcoef((vectors @ vectors.T).ravel(), cosines.ravel())[0, 1] > 0.9
+
+
+def test_a_new_word_means_what_its_spelling_says(learned):
+    start = learned.trained_
+    texts = ["payments", "players", "payments", "players", "zqx", "zqx"]
+    lm = ULMFiTLanguageModel(FrozenEstimator(learned), direction="both", output="features").fit(
+        texts
+    )
+    vocab, words = lm.trained_.tokenizer.vocab, lm.trained_.sentences.arrays["words"]
+    assert len(vocab) == len(start.tokenizer.vocab) + 3
+    known = words[: len(start.tokenizer.vocab)]
+    np.testing.assert_array_equal(known, start.sentences.arrays["words"])
+
+    def cosine(one, other):
+        a, b = (words[vocab.id(word)] - known.mean(axis=0) for word in (one, other))
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    assert cosine("payments", "payment") > cosine("payments", "player")
+    assert cosine("players", "player") > cosine("players", "payment")
+    assert np.isfinite(words).all()
+
+
+def test_fine_tuning_keeps_what_was_learned(learned):
+    texts, targets, _ = taught()
+    tuned = ULMFiTLanguageModel(
+        FrozenEstimator(learned), direction="both", max_epochs=2, random_state=0
+    )
+    vectors = tuned.fit(texts).set_params(output="features").transform(texts)[:, :8]
+    cosines = targets @ targets.T / np.linalg.norm(targets, axis=1) ** 2
+    assert np.corrcoef((vectors @ vectors.T).ravel(), cosines.ravel())[0, 1] > 0.9
+
+
+def test_features_of_a_pretrained_model_need_no_training(learned, start):
+    lm = ULMFiTLanguageModel(FrozenEstimator(learned), direction="both", output="features").fit(
+        taught()[0]
+    )
+    assert lm.n_epochs_ == 0
+    with_pools = clone(lm).set_params(pretrained=FrozenEstimator(start)).fit(taught()[0])
+    assert with_pools.n_epochs_ == 0
+    features = with_pools.transform(taught()[0])
+    norms = np.linalg.norm(features, axis=1)
+    assert 1 < norms.mean() < 9  # two directions, each of about length 3
+    assert len(with_pools.get_feature_names_out()) == features.shape[1]
+
+
+class Cut(Exception):
+    """What stands for a power cut."""
+
+
+class CutAfter(Callback):
+    """Break a training off after some batches."""
+
+    def __init__(self, n_batches):
+        self.n_batches = n_batches
+
+    def initialize(self):
+        self.seen_ = 0
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.seen_ += training
+        if self.seen_ == self.n_batches:
+            raise Cut
+
+
+def test_cut_off_and_called_again_it_ends_the_same(start, tmp_path):
+    texts, targets, _ = taught()
+    np.save(tmp_path / "targets.npy", targets)
+    mapped = np.load(tmp_path / "targets.npy", mmap_mode="r")
+    own = {"size": 8, "batch_size": 64, "max_epochs": 3}
+    kept = {"checkpoint_dir": tmp_path / "run", "checkpoint_minutes": 0}
+    for n_batches in (4, 9, 8):  # within the first epoch, the last, and the other direction's
+        lm = clone_of(start, callbacks=[CutAfter(n_batches)], **kept)
+        with pytest.raises(Cut):
+            lm.fit_sentences(texts, mapped, **own)
+    with pytest.raises(ValueError, match="with other size"):
+        clone_of(start, **kept).fit_sentences(texts, targets, **{**own, "size": 7})
+    with pytest.raises(ValueError, match="with other random_state"):
+        clone_of(start, random_state=5, **kept).fit_sentences(texts, targets, **own)
+    ended = clone_of(start, **kept).fit_sentences(texts, mapped, **own)
+    whole = clone_of(start).fit_sentences(texts, targets, **own)
+    assert ended.sentence_history_ == whole.sentence_history_
+    assert ended.trained_.fingerprint == whole.trained_.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda t: t[:-1], "rows of targets"),
+        (lambda t: t[:, 0], "matrix of floats"),
+        (lambda t: t.astype(int), "matrix of floats"),
+        (lambda t: np.where(np.arange(len(t))[:, None] == 7, np.nan, t), "not finite"),
+    ],
+)
+def test_targets_that_cannot_be(start, spoil, match):
+    texts, targets, _ = taught()
+    lm = clone_of(start)
+    before = lm.trained_
+    with pytest.raises(ValueError, match=match):
+        lm.fit_sentences(texts, spoil(targets))
+    assert lm.trained_ is before
+
+
+def test_there_has_to_be_a_language_model():
+    texts, targets, _ = taught()
+    with pytest.raises(ValueError, match="Call fit on texts first"):
+        ULMFiTLanguageModel(None).fit_sentences(texts, targets)
+
+
+def test_rows_on_disk_go_on_where_they_ended(tmp_path):
+    asked = []
+
+    def compute(first, last):
+        asked.append(first)
+        return np.arange(first, last)[:, None] * np.ones(3)
+
+    rows_on_disk(tmp_path / "rows", 5, 3, compute)
+    with (tmp_path / "rows").open("ab") as file:
+        file.write(b"abc")  # half a row, as a full disk leaves it
+    rows = rows_on_disk(tmp_path / "rows", 9, 3, compute)
+    assert asked == [0, 5]
+    np.testing.assert_array_equal(rows, np.arange(9)[:, None] * np.ones(3))
+
+
+def test_principal_directions_keep_what_they_can():
+    rng = np.random.default_rng(0)
+    flat = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 10))
+    basis = principal_directions(flat, 3)
+    np.testing.assert_allclose(flat @ basis @ basis.T, flat, atol=1e-4)
+    assert principal_directions(flat, 20).shape == (10, 10)
