@@ -10,8 +10,8 @@ from .classifier import ULMFiTClassifier
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.directory import blamed_on, read_model
-from .models.words import WordTerm
 from .models.sentences import SentenceVectors
+from .models.words import WordTerm
 from .text.subwords import SubwordTokenizer
 from .text.vocabulary import Vocabulary
 from .text.words import WordTokenizer

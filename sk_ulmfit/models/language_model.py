@@ -178,7 +178,17 @@ class TrainedLanguageModel(Answering):
         return sentences.features(tokens, pools)
 
     def n_features(self, pooling: str) -> int:
-        """Length of a document's vector, as `pooled` makes it."""
+        """Length of a document's vector, as `pooled` makes it.
+
+        Parameters
+        ----------
+        pooling : str
+            As in `pooled`.
+
+        Returns
+        -------
+        int
+        """
         if pooling != "sentences":
             return len(self.directions) * pooled_size(pooling, self.sizes)
         size = 0 if self.sentences is None else self.sentences.size
