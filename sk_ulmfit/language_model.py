@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import TransformerMixin
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,12 +27,13 @@ from ._estimator import (
     random_numbers,
     refuse_fitted,
 )
+from ._sentences import SentenceLearning
 from ._targets import split_rows
 from .documents import EncodedDocuments
 from .files import local_path
 from .models import TrainedLanguageModel
 from .models.names import load_pretrained
-from .models.sentences import POOLING, SentenceVectors, scales
+from .models.sentences import POOLING
 from .modules import POOLINGS, pooled_size
 from .text.corpus import (
     TextsInMemory,
@@ -51,10 +51,6 @@ from .training.devices import resolve_device
 from .training.distributed import own_share
 from .training.language_model import LanguageModelOptions, language_model_stage
 from .training.net import TrainingInterrupted
-from .training.sentences import check_targets, learn_sentences
-
-# Texts that the scales of features are taken from, if a model brings none.
-_SCALED_BY = 1000
 
 # Parameters that `fit` may be called with anew to go on from a checkpoint.
 _WITHOUT_EFFECT_ON_WEIGHTS = {
@@ -81,7 +77,7 @@ def _gives_features(estimator: ULMFiTLanguageModel) -> bool:
     return True
 
 
-class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
+class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
     """Language model trained on texts; encodes texts for a classifier.
 
     An AWD-LSTM language model [2]_ is trained from scratch (stage 1 of ULMFiT [1]_), or a
@@ -378,132 +374,11 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         documents = source.encode(start.tokenizer)
         return self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
 
-    def fit_sentences(
-        self,
-        X: Iterable[str] | PathLike[str],
-        targets: np.ndarray,
-        *,
-        size: int = 256,
-        max_epochs: int = 3,
-        lr: float = 0.005,
-        batch_size: int = 512,
-        n_valid: int = 2000,
-    ) -> ULMFiTLanguageModel:
-        """Learn what texts mean from a teacher: another model's vector of every text.
-
-        The language model stays as it is: `pretrained`, or this one if it is fitted. What is
-        learned beside it, vectors of its words and a map of its pools, is what features are made
-        of, and goes wherever the language model goes.
-
-        Parameters
-        ----------
-        X : iterable of str, path or list of paths
-            Short texts, as `fit` takes them. Let the words of the vocabulary be among them.
-        targets : ndarray of shape (n_texts, n_dims)
-            The teacher's vectors, of which only the direction counts. May be a memory map.
-        size : int, default=256
-            Length of the vectors, of longer targets what says most of them.
-        max_epochs : int, default=3
-            Number of passes over the texts.
-        lr : float, default=0.005
-            Highest learning rate; it rises for a thirtieth of the steps, and falls to zero.
-        batch_size : int, default=512
-            Number of texts in a batch, all pairs of which are compared.
-        n_valid : int, default=2000
-            Texts held out, at most a tenth: `sentence_history_` has their mean cosine with the
-            targets, ``"agreement"``.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If there are not as many targets as texts, or they are not finite.
-
-        Notes
-        -----
-        With `checkpoint_dir`, a call that was killed at any point goes on when it is made again,
-        and ends with the same weights.
-        """
-        start = self.trained_ if hasattr(self, "trained_") else self._untrained()
-        own: dict[str, Any] = {"max_epochs": max_epochs, "lr": lr, "batch_size": batch_size}
-        with TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True) as temporary:
-            directory = Path(self.checkpoint_dir or temporary, "sentences")
-            source = self._source(X, directory)
-            targets = check_targets(targets)
-            seeds: Sequence[int] = [random_numbers(self.random_state).randint(1 << 31)]
-            if self.checkpoint_dir is not None:
-                given = isinstance(self.random_state, Integral)
-                description = {
-                    **own,
-                    "size": size,
-                    "n_valid": n_valid,
-                    "random_state": self.random_state if given else None,
-                    "start": replace(start, sentences=None).fingerprint,
-                    "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
-                    **source.describe(start.tokenizer),
-                }
-                seeds = claim_directory(directory, description, seeds)
-                own["checkpoint_dir"] = directory
-            tokens = source.encode(start.tokenizer)
-            if len(targets) != len(tokens):
-                raise ValueError(
-                    f"There are {len(tokens)} texts, but {len(targets)} rows of targets."
-                )
-            options = LanguageModelOptions.of(
-                self,
-                **own,
-                seed=int(seeds[0]),
-                schedule="slanted_triangular",
-                cut_frac=0.03,
-                lr_ratio=1000.0,
-            )
-            sentences, history = learn_sentences(
-                start,
-                tokens,
-                targets,
-                options,
-                size=size,
-                n_valid=max(1, min(n_valid, len(tokens) // 10)),
-                directory=directory,
-            )
-        if not hasattr(self, "trained_"):
-            self._set_fitted(start, [], False)
-        self.trained_ = replace(start, sentences=sentences)
-        self.sentence_history_ = history
-        return self
-
-    def _untrained(self) -> TrainedLanguageModel:
-        if self.pretrained is None:
-            raise NotFittedError(
-                "Call fit on texts first, or set pretrained: there is no language model yet that "
-                "could learn what sentences mean."
-            )
-        return self._pretrained()
-
     @property
     def _n_epochs(self) -> int:
         if self.max_epochs == "auto":
             return 0 if self.output == "features" and self.pretrained is not None else 15
         return int(self.max_epochs)
-
-    def _reads_new_words(self, start: TrainedLanguageModel) -> bool:
-        """Whether words mean something to `start` that it has never been trained on."""
-        return self.output == "features" and bool(start.sentences and start.sentences.size)
-
-    def _scale_pools(self, source: TextSource) -> None:
-        """Take the scales of the features from the texts, if the model brings none."""
-        trained = self.trained_
-        documents = source.encode(trained.tokenizer)
-        some = documents.take(range(min(len(documents), _SCALED_BY)))
-        device = resolve_device(self.device)
-        arrays: dict[str, np.ndarray] = {}
-        for direction in trained.directions:
-            alone = trained.with_directions((direction,))
-            arrays |= scales(direction, alone.pooled(some, POOLING, device))
-        self.trained_ = replace(trained, sentences=SentenceVectors(arrays))
 
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.
