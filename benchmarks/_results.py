@@ -17,6 +17,7 @@ KEYS = {
     "paper": ("set", "row", "labels", "seed"),
     "choices": ("set", "choice", "labels", "seed"),
     "calibration": ("set", "labels", "seed"),
+    "deletion": ("set", "labels", "seed"),
     "levers": ("choice",),
     "speed": ("row", "config"),
     "wikitext": ("direction",),

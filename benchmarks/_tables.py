@@ -210,6 +210,34 @@ def calibration_table() -> str:
     return "\n".join(rows)
 
 
+def deletion_table() -> str:
+    """What becomes of predictions by deleting named and random words, and seconds a text."""
+    rows = [
+        "| data | labels | texts | words a text | probability falls by: 10 % of the words, named "
+        "(random) | 20 % | predictions changed by 10 % | 20 % | marked % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    runs = _results.read("deletion")
+    for run in runs:
+        cells = [
+            f"**{run['deleted'][f'named {share}'][what]:.2f}** "
+            f"({run['deleted'][f'random {share}'][what]:.2f})"
+            for what in ("fall", "changed")
+            for share in ("10%", "20%")
+        ]
+        rows.append(
+            f"| {SETS[run['set']]} | {run['labels']} | {run['n_texts']} | {run['n_words']:.0f} | "
+            f"{' | '.join(cells)} | {100 * run['marked']:.0f} |"
+        )
+    lengths = runs[0]["seconds"] if runs else {}
+    times = [
+        f"{length} words: " + ", ".join(f"{run['seconds'][length]:.2f}" for run in runs)
+        for length in lengths
+    ]
+    rows.append(f"\nCPU seconds of one core a text: {'; '.join(times)}.")
+    return "\n".join(rows)
+
+
 # Rows of `speed.py`: what they are called, and their unit.
 SPEED_ROWS = {
     "lm-train": ("language model, training", "tokens"),
