@@ -1,10 +1,10 @@
-"""Measure whether the words that `explain` names are those that a prediction hangs on, and its time.
+"""Measure whether predictions hang on the words that `explain` names, and how long it takes.
 
     python benchmarks/deletion.py --data DIR --set sst2 imdb --labels 500 --texts 200
 
 A classifier is trained on texts drawn from the training set; of others of it, the words that speak
-most for the predicted class are deleted from the text, beside as many random ones. A line a run goes
-to benchmarks/results/deletion.jsonl; a run that is there already is not repeated.
+most for the predicted class are deleted from the text, beside as many random ones. A line a run
+goes to benchmarks/results/deletion.jsonl; a run that is there already is not repeated.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ Which words speak for a class
 =============================
 
 :func:`~sk_ulmfit.explain` tells how much every word of a text adds to the log-odds of a class, by
-integrated gradients. It shows the text in colour in notebooks and in terminals.
+reading the text without some of its words. It shows the text in colour in notebooks and in
+terminals.
 """
 
 # %%
@@ -48,10 +49,8 @@ explanation
 
 # %%
 # In a terminal, ``print`` lists the words that count most, and ``to_text(color=True)`` colours the
-# text as well. The numbers are in nats; all words together lead from the log-odds of a text whose
-# words are dropped to those of the text. What a network makes of such an empty text is arbitrary,
-# and the first words of a text often get the credit for leaving it: compare words of one text with
-# care where they stand far apart.
+# text as well. The numbers are in nats: by how much the log-odds fall without the word. Behind
+# ``±`` is how far their sums are from what the classifier says when words are left out.
 
 print(explanation)
 
@@ -72,7 +71,7 @@ predicted, true = clf.classes_[proba.argmax(axis=1)], names[test.target]
 wrong = np.flatnonzero(predicted != true)
 worst = wrong[proba[wrong].max(axis=1).argmax()]
 for_predicted, for_true = explain(
-    clf, [test.data[worst]] * 2, target=[predicted[worst], true[worst]], n_steps=81
+    clf, [test.data[worst]] * 2, target=[predicted[worst], true[worst]]
 )
 for_predicted
 
@@ -82,13 +81,11 @@ for_true
 # %%
 # All classes at once
 # -------------------
-# Every row is the explanation of one class. What speaks for one class speaks against others. To be
-# quick, ``n_steps`` says at how many points gradients are taken; without it there are as many as
-# the tolerance asks for.
+# Every row is the explanation of one class. What speaks for one class speaks against others.
 
 import matplotlib.pyplot as plt
 
-rows = explain(clf, [question] * len(clf.classes_), target=list(clf.classes_), n_steps=81)
+rows = explain(clf, [question] * len(clf.classes_), target=list(clf.classes_))
 words = [word.text for word in rows[0].words() if word.span]
 table = np.array([[word.attribution for word in row.words() if word.span] for row in rows])
 largest = abs(table).max()
@@ -110,9 +107,9 @@ plt.show()
 
 some = np.concatenate([np.flatnonzero(true == name)[::8] for name in clf.classes_])
 sums, counts = {}, {}
-for found in explain(clf, [test.data[i] for i in some], target=list(true[some]), n_steps=27):
+for found in explain(clf, [test.data[i] for i in some], target=list(true[some])):
     for word in found.words():
-        key = (found.target, word.text.lower())
+        key = (found.target, word.text.lower().strip(",.?!"))
         sums[key] = sums.get(key, 0.0) + word.attribution
         counts[key] = counts.get(key, 0) + 1
 

@@ -195,6 +195,42 @@ def test_reliability_puts_predictions_into_bins_by_how_sure_they_are(paper):
     assert bins == [[0.35, 0.5, 2], [0.9733, 0.6667, 3]]
 
 
+def test_words_are_deleted_from_texts_held_out(paper, data, monkeypatch, capsys):
+    deletion, tables = (importlib.import_module(name) for name in ("deletion", "_tables"))
+    monkeypatch.setattr(deletion, "LENGTHS", (5, 20))
+    monkeypatch.setitem(deletion.TRAINING, "max_epochs", 1)
+    arguments = ["--data", str(data), "--set", "trec6", "--labels", "20", "--texts", "6"]
+    monkeypatch.setattr(sys, "argv", ["deletion.py", *arguments])
+    deletion.main()
+    [result] = deletion._results.read("deletion")
+    assert result["n_texts"] == 6 and set(result["deleted"]["named 10%"]) == {"fall", "changed"}
+    assert "| TREC-6 | 20 | 6 |" in tables.deletion_table()
+    assert "20 words: " in tables.deletion_table()
+    assert "probabilities fall by" in capsys.readouterr().out
+    deletion.main()
+    assert capsys.readouterr().out == "", "it is there already"
+
+
+def test_deleting_the_first_words_of_an_order(paper):
+    deletion = importlib.import_module("deletion")
+    spans = [None, (0, 2), (3, 8), (10, 12)]
+    figures = {name: 0.0 for name in ("probability", "logit", "baseline_logit", "error")}
+    found = deletion.Explanation(
+        "My card!  is",
+        ["xxbos", "my", "card", "is"],
+        np.zeros(4),
+        spans,
+        "a",
+        **figures,
+        unexplained=0.0,
+        tolerance=0.5,
+        n_readings=1,
+    )
+    order = np.array([2, 0, 1])
+    assert deletion.without(found, order, 0.1) == "My card!  "
+    assert deletion.without(found, order, 0.7) == " card!  "
+
+
 def test_fastai_begins_with_our_weights(paper, tmp_path):
     peer = importlib.import_module("_peer")
     model = load_pretrained("en-small")

@@ -45,7 +45,7 @@ def answers(lm, clf) -> list[str]:
             lm.perplexity(TEXTS),
             lm.transform(TEXTS).features(),
             lm.generate("How", max_tokens=4, random_state=0),
-            explain(clf, TEXTS[:1], n_steps=9)[0].attributions,
+            explain(clf, TEXTS[:1])[0].attributions,
         )
     ]
 

@@ -356,9 +356,7 @@ def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | Non
     fitted = _unwrapped(given)
     steps = [fitted]
     if isinstance(fitted, Pipeline):
-        steps = [
-            _unwrapped(step) for _, step in fitted.steps if step not in (None, "passthrough")
-        ]
+        steps = [_unwrapped(step) for _, step in fitted.steps if step not in (None, "passthrough")]
     *before, clf = steps
     if not isinstance(clf, ULMFiTClassifier):
         raise TypeError(

@@ -88,15 +88,16 @@ class Explanation:
         What the attributions start from: ``baseline_logit + attributions.sum()`` is `logit`. Of
         a text of one word, it is the logit of the empty text.
     error : float
-        How far the attributions are from what the classifier says when about a third of the words
-        is left out, in nats (root mean square, each reading predicted from the others).
+        How far the attributions are from what the classifier says when a third of the words is
+        left out, in nats (root mean square, each reading predicted from the others); of texts of
+        up to five words, from all that it says.
     unexplained : float
         The same as a share: of how much such readings differ from one another, what the
         attributions do not tell. 0 is best; 1 is no better than a guess.
     tolerance : float
         The largest share that was asked for.
     n_readings : int
-        How many texts the classifier has read for it.
+        How often the classifier has read the text without some of its words.
 
     See Also
     --------
@@ -134,16 +135,20 @@ class Explanation:
         """
         numbers = words_of_tokens(self.text, self.spans).tolist()
         words: list[Word] = []
+        done = 0
         for number, rows in groupby(range(len(numbers)), numbers.__getitem__):
             if number < 0:
                 continue
             own = list(rows)
             attribution = float(self.attributions[own].sum())
-            if (first := self.spans[own[0]]) is None:
+            spans = [span for i in own if (span := self.spans[i])]
+            start = max(done, spans[0][0]) if spans else done
+            stop = max((span[1] for span in spans), default=done)
+            if start < stop:
+                words.append(Word(self.text[start:stop], attribution, (start, stop)))
+                done = stop
+            else:  # of no place, or of one that another token has already
                 words.append(Word(self.tokens[own[0]], attribution, None))
-                continue
-            whole = first[0], max(span[1] for i in own if (span := self.spans[i]))
-            words.append(Word(self.text[slice(*whole)], attribution, whole))
         return words
 
     def to_list(self) -> list[tuple[str, float, Span | None]]:
@@ -328,8 +333,8 @@ def _heading(explanation: Explanation) -> str:
 def _doubt(explanation: Explanation) -> str:
     return (
         "Take this with care: the words act together. Their sums leave "
-        f"{min(explanation.unexplained, 1.0):.0%} unexplained of what the classifier says when a "
-        "third of them is left out."
+        f"{min(explanation.unexplained, 1.0):.0%} unexplained of what the classifier says when "
+        "some of them are left out."
     )
 
 

@@ -52,7 +52,8 @@ ODD = [
 def fitted_as(tokenizer="word", direction="forward", pooling="concat-layers", y=LABELS, **params):
     lm = language_model(tokenizer=tokenizer, direction=direction, max_epochs=1, emb_size=8)
     lm.set_params(hidden_size=12, min_freq=1)
-    params = {"max_epochs": 4, "pooling": pooling, "lr": 0.03, **params}
+    params = {"pooling": pooling, "lr": 0.03, "max_epochs": 20, **params}
+    params = {"unfreeze_schedule": "full", **params}
     return classifier(**params).fit(lm.fit(TEXTS).transform(TEXTS), y)
 
 
@@ -130,7 +131,9 @@ def test_sums_tell_what_texts_without_some_words_are_given(clf, n_words):
     assert len(shares) == n_words
     random = np.random.default_rng(1)
     left_out = np.array([random.permutation(n_words) < n_words // 3 for _ in range(20)])
-    shorter = [" ".join(w for w, out in zip(words, row, strict=True) if not out) for row in left_out]
+    shorter = [
+        " ".join(w for w, out in zip(words, row, strict=True) if not out) for row in left_out
+    ]
     read = log_odds_of(clf, shorter, found.target)
     missed = np.sqrt(np.mean((found.logit - left_out @ shares - read) ** 2))
     assert missed < 2 * found.error + 0.05

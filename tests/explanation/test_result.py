@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -76,16 +77,19 @@ def test_marks_and_tokens_of_no_place():
         ("?", None, 3),
         ("?", None, 4),
         ("so", (4, 6), 5),
+        ("!", None, 6),
+        ("so", (4, 6), 7),
     )
     assert [tuple(word) for word in found.words()] == [
-        *[("WOW", 3, (0, 3)), ("?", 3, None), ("?", 4, None), ("so", 5, (4, 6))]
+        *[("WOW", 3, (0, 3)), ("?", 3, None), ("?", 4, None), ("so", 5, (4, 6))],
+        *[("!", 6, None), ("so", 7, None)],
     ]
 
 
 @given(st.text(max_size=20), st.data())
 def test_words_are_runs_of_tokens(text, data):
     ends = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
-    spans = [None, *zip(ends, ends[1:], strict=False)]
+    spans = [None, *pairwise(ends)]
     numbers = words_of_tokens(text, spans)
     assert numbers[0] == -1 and np.isin(np.diff(numbers), [0, 1]).all()
 
