@@ -213,10 +213,11 @@ def calibration_table() -> str:
 def deletion_table() -> str:
     """What becomes of predictions by deleting named and random words, and seconds a text."""
     rows = [
-        "| data | labels | texts | words a text | probability falls by: 10 % of the words, named "
-        "(random) | 20 % | predictions changed by 10 % | 20 % | marked % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| data | labels | trained | texts | words a text | probability falls by: 10 % of the "
+        "words, named (random) | 20 % | predictions changed by 10 % | 20 % | marked % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
+    trained = {"full": "all layers", "head": "the head alone"}
     runs = _results.read("deletion")
     for run in runs:
         cells = [
@@ -226,8 +227,9 @@ def deletion_table() -> str:
             for share in ("10%", "20%")
         ]
         rows.append(
-            f"| {SETS[run['set']]} | {run['labels']} | {run['n_texts']} | {run['n_words']:.0f} | "
-            f"{' | '.join(cells)} | {100 * run['marked']:.0f} |"
+            f"| {SETS[run['set']]} | {run['labels']} | {trained[run['training']]} | "
+            f"{run['n_texts']} | {run['n_words']:.0f} | {' | '.join(cells)} | "
+            f"{100 * run['marked']:.0f} |"
         )
     lengths = runs[0]["seconds"] if runs else {}
     times = [

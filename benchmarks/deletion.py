@@ -1,6 +1,7 @@
 """Measure whether predictions hang on the words that `explain` names, and how long it takes.
 
-    python benchmarks/deletion.py --data DIR --set sst2 imdb --labels 500 --texts 200
+    python benchmarks/deletion.py --data DIR --set sst2 --labels 1000
+    python benchmarks/deletion.py --data DIR --set imdb --labels 400 --texts 40 --training head
 
 A classifier is trained on texts drawn from the training set; of others of it, the words that speak
 most for the predicted class are deleted from the text, beside as many random ones. A line a run
@@ -28,7 +29,15 @@ from sk_ulmfit.explanation import Explanation
 SHARES = (0.1, 0.2)  # of the words, that are deleted
 LENGTHS = (20, 100, 500)  # in words, of the texts whose time is taken
 # Enough for predictions that hang on something.
-TRAINING: dict[str, Any] = {"max_epochs": 4, "r_drop": 0.0, "unfreeze_schedule": "full"}
+TRAINING: dict[str, dict[str, Any]] = {
+    "full": {"max_epochs": 4, "r_drop": 0.0, "unfreeze_schedule": "full"},
+    "head": {
+        "max_epochs": 15,
+        "r_drop": 0.0,
+        "unfreeze_schedule": "last",
+        "frozen_dropout": False,
+    },
+}
 
 
 def without(found: Explanation, order: np.ndarray, share: float) -> str:
@@ -83,17 +92,18 @@ def measure_seconds(clf: ULMFiTClassifier, texts: list[str]) -> dict[str, float]
     return seconds
 
 
-def run(train: Labelled, texts: list[str], seed: int) -> dict[str, Any]:
+def run(train: Labelled, texts: list[str], seed: int, training: str) -> dict[str, Any]:
     """Fit a classifier, explain its predictions, delete what was named."""
     clf = ULMFiTClassifier(
         ULMFiTLanguageModel(max_epochs=0, random_state=seed),
         random_state=seed,
         verbose=1,
-        **TRAINING,
+        **TRAINING[training],
     )
     clf.fit(*train)
     found = [one for one in explain(clf, texts) if one.words()]
     return {
+        "training": training,
         "n_texts": len(found),
         "n_words": round(float(np.mean([len(one.words()) for one in found])), 1),
         "deleted": measure_deletion(clf, found, seed),
@@ -112,6 +122,7 @@ def main() -> None:
     parser.add_argument("--set", required=True, nargs="+", dest="sets", help="such as sst2")
     parser.add_argument("--labels", type=int, required=True, help="draw so many training texts")
     parser.add_argument("--texts", type=int, default=200, help="how many others are explained")
+    parser.add_argument("--training", choices=TRAINING, default="full", help="all layers, or one")
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     for seed, name in product(options.seed, options.sets):
@@ -122,7 +133,8 @@ def main() -> None:
         if options.texts < len(others[0]):
             others, _ = draw(others, options.texts, seed)
         described = {"set": name, "labels": options.labels, "seed": seed}
-        result = {**described, **run(train, others[0], seed), **environment()}
+        measured = run(train, others[0], seed, options.training)
+        result = {**described, **measured, **environment()}
         _results.write("deletion", result)
         named, by_chance = (result["deleted"][f"{what} 10%"] for what in ("named", "random"))
         print(

@@ -198,13 +198,13 @@ def test_reliability_puts_predictions_into_bins_by_how_sure_they_are(paper):
 def test_words_are_deleted_from_texts_held_out(paper, data, monkeypatch, capsys):
     deletion, tables = (importlib.import_module(name) for name in ("deletion", "_tables"))
     monkeypatch.setattr(deletion, "LENGTHS", (5, 20))
-    monkeypatch.setitem(deletion.TRAINING, "max_epochs", 1)
+    monkeypatch.setitem(deletion.TRAINING["head"], "max_epochs", 1)
     arguments = ["--data", str(data), "--set", "trec6", "--labels", "20", "--texts", "6"]
-    monkeypatch.setattr(sys, "argv", ["deletion.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["deletion.py", *arguments, "--training", "head"])
     deletion.main()
     [result] = deletion._results.read("deletion")
     assert result["n_texts"] == 6 and set(result["deleted"]["named 10%"]) == {"fall", "changed"}
-    assert "| TREC-6 | 20 | 6 |" in tables.deletion_table()
+    assert "| TREC-6 | 20 | the head alone | 6 |" in tables.deletion_table()
     assert "20 words: " in tables.deletion_table()
     assert "probabilities fall by" in capsys.readouterr().out
     deletion.main()

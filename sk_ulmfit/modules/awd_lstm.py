@@ -156,7 +156,6 @@ class AWDLSTM(nn.Module):
         ids: Tensor,
         state: EncoderState | None = None,
         masks: DropoutMasks | None = None,
-        embedded: Tensor | None = None,
         sparse_gradients: bool = False,
     ) -> tuple[list[Tensor], EncoderState]:
         """Encode a chunk of text.
@@ -170,8 +169,6 @@ class AWDLSTM(nn.Module):
             is cut to its first rows: documents that have ended leave the batch at its end.
         masks : DropoutMasks, optional
             What is dropped; nothing if None.
-        embedded : Tensor of shape (time, batch, emb_size), optional
-            Vectors to read instead of the embeddings of `ids`.
         sparse_gradients : bool, default=False
             Let the lookup of embeddings give a sparse gradient.
 
@@ -184,9 +181,7 @@ class AWDLSTM(nn.Module):
         n_rows = ids.shape[1]
         if state is None:
             state = self.initial_state(n_rows)
-        x = embedded
-        if x is None:
-            x = F.embedding(ids, self.embedding, sparse=sparse_gradients)
+        x = F.embedding(ids, self.embedding, sparse=sparse_gradients)
         if masks is not None:
             if masks.words is not None:
                 x = x * F.embedding(ids, masks.words)

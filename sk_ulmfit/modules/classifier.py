@@ -203,16 +203,13 @@ def pool_documents(
     token_weights: Tensor,
     pooling: str,
     bptt: int,
-    embedded: Tensor | None = None,
     masks: DropoutMasks | None = None,
 ) -> Tensor:
     """Vectors of whole documents, read in chunks of `bptt` tokens (BPT3C, paper section 3.3).
 
     The encoder's state is carried from chunk to chunk, and gradients reach all of them.
     Documents leave the batch where they end or soon after, so little is computed on padding.
-    `ids`, `lengths` and `token_weights` are as in `TextClassifier`; `embedded`, of shape
-    (batch, time, emb_size), is read instead of the embeddings of `ids`; `masks` are what is
-    dropped.
+    `ids`, `lengths` and `token_weights` are as in `TextClassifier`, `masks` what is dropped.
 
     Returns
     -------
@@ -222,11 +219,8 @@ def pool_documents(
     recompute = torch.is_grad_enabled() and ends[0] > CHUNKS_KEPT_FOR_BACKWARD * bptt
     if recompute:
         bptt *= 2  # half as many chunks have something to keep
-    if embedded is None:
-        n_last = (len(ids) - 1) % bptt + 1
-        ids = F.pad(ids, (0, 0, 0, rounded_up(n_last, bptt) - n_last))
-    # All chunks at once: a slice for each would make the backward pass quadratic in the length.
-    inputs = None if embedded is None else embedded.transpose(0, 1).split(bptt)
+    n_last = (len(ids) - 1) % bptt + 1
+    ids = F.pad(ids, (0, 0, 0, rounded_up(n_last, bptt) - n_last))
     every_layer = pools_every_layer(pooling)
 
     state: EncoderState | None = None
@@ -238,8 +232,7 @@ def pool_documents(
         chunk = ids[start : start + bptt, : rounded_up(n_rows, len(ends))]
         remaining = lengths[:n_rows] - start
         weights = token_weights[chunk[:, :n_rows]]
-        own = None if inputs is None else inputs[start // bptt][:, : chunk.shape[1]]
-        arguments = (encoder, chunk, weights, remaining, state, pools, masks, every_layer, own)
+        arguments = (encoder, chunk, weights, remaining, state, pools, masks, every_layer)
         if recompute:
             # The masks are drawn already, so there is no random state to preserve.
             state, pools = checkpoint(
@@ -263,8 +256,7 @@ def _read_chunk(
     pools: Pools | None,
     masks: DropoutMasks | None,
     every_layer: bool,
-    embedded: Tensor | None,
 ) -> tuple[EncoderState, Pools]:
-    outputs, state = encoder(chunk, state, masks, embedded)
+    outputs, state = encoder(chunk, state, masks)
     outputs = [output[:, : len(remaining)] for output in (outputs if every_layer else outputs[-1:])]
     return state, pool_chunk(outputs, weights, remaining, pools)
