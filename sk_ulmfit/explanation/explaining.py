@@ -27,7 +27,8 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import log_expit, log_softmax, logsumexp
+import torch
+from scipy.special import logsumexp
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -36,9 +37,11 @@ from .._compat import Interval, validate_parameter_constraints
 from ..classifier import ULMFiTClassifier
 from ..documents import EncodedDocuments
 from ..language_model import ULMFiTLanguageModel
+from ..models.classifier import TrainedClassifier
 from ..progress_bar import Bar
 from ..text.token_lists import TokenLists
 from ..text.validation import check_texts
+from ..training.devices import resolve_device
 from .result import Explanation, words_of_tokens
 
 # Words of a window; a text of no more than the second is one window.
@@ -162,7 +165,8 @@ def explain(
     X = texts if language_model is None else language_model.transform(texts)
     probabilities = clf.predict_proba(X)
     outputs = _outputs(clf, target, probabilities)
-    tokenizer = clf.trained_.language_model.tokenizer
+    trained, how = clf.trained_, (resolve_device(clf.device), clf.bptt)
+    tokenizer = trained.language_model.tokenizer
     tokens = TokenLists(*tokenizer.encode(texts))
     found = []
     bar = Bar(texts, desc="explanations", unit="doc", disable=not clf.verbose)
@@ -173,7 +177,7 @@ def explain(
             spans = [None] * len(ids)
         words = words_of_tokens(text, spans)[: clf.max_length]
         parts = words // (1 + max(words[-1], 0) // _MOST_PARTS)
-        account = _account(_Reader(clf, ids, parts, output), n_readings, random_state)
+        account = _account(_Reader(trained, ids, parts, output, how), n_readings, random_state)
         shares = np.zeros(len(ids))
         shares[1 : len(parts)] = (account.parts / np.bincount(parts[1:]))[parts[1:]]
         found.append(
@@ -182,7 +186,7 @@ def explain(
                 tokenizer.tokens(ids),
                 shares,
                 spans,
-                clf.classes_.tolist()[output],
+                trained.classes.tolist()[output],
                 probability=float(probabilities[i, output]),
                 logit=account.logit,
                 baseline_logit=account.logit - float(shares.sum()),
@@ -210,19 +214,30 @@ class _Reader:
 
     Parameters
     ----------
-    clf : ULMFiTClassifier
+    model : TrainedClassifier
     ids : ndarray of int
         The text; tokens without a part, behind those that have one, are not read.
     parts : ndarray of int
         Number of the part, a word as a rule, that each token belongs to; -1 first, for ``xxbos``.
     output : int
+        Number of the class.
+    how : tuple of torch.device and int
+        Where it reads, and how many tokens at once.
     """
 
-    def __init__(self, clf: ULMFiTClassifier, ids: np.ndarray, parts: np.ndarray, output: int):
-        self.clf = clf
+    def __init__(
+        self,
+        model: TrainedClassifier,
+        ids: np.ndarray,
+        parts: np.ndarray,
+        output: int,
+        how: tuple[torch.device, int],
+    ):
+        self.model = model
         self.ids = ids[: len(parts)]
         self.parts = parts
         self.output = output
+        self.how = how
         self.n_parts = int(parts[-1]) + 1
         self.ends = np.searchsorted(parts, np.arange(self.n_parts + 1))
 
@@ -237,39 +252,15 @@ class _Reader:
         return np.concatenate([self.ids[:1], self.ids[a:b], self.ids[c:d]])
 
     def log_odds(self, documents: Sequence[np.ndarray]) -> np.ndarray:
-        """Log-odds of the class, shape (n_documents,)."""
-        trained = self.clf.trained_
-        logits = np.stack(self.clf._logits(TokenLists.from_lists(documents)))
-        return log_odds(logits / trained.temperature, self.output, trained.multilabel)
-
-
-def log_odds(logits: np.ndarray, output: int, multilabel: bool) -> np.ndarray:
-    """Log-odds of the probability that a classifier gives to a class.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (directions, n, outputs)
-    output : int
-        Number of the class.
-    multilabel : bool
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        ``log(p / (1 - p))``, where ``p`` is the mean of the directions' probabilities. A class
-        that has no other beside it has a probability of 1 whatever the text: its logit then.
-    """
-    logits = logits.astype(np.float64)
-    own = logits[..., output]
-    if multilabel:
-        for_it, against = log_expit(own), log_expit(-own)
-    elif logits.shape[-1] == 1:
-        return own.mean(axis=0)
-    else:
-        logs = log_softmax(logits, axis=-1)
-        for_it = logs[..., output]
-        against = logsumexp(np.delete(logs, output, axis=-1), axis=-1)
-    return logsumexp(for_it, axis=0) - logsumexp(against, axis=0)
+        """Log-odds of the class, shape (n_documents,); its logit where it is the only one."""
+        model, own = self.model, self.output
+        question = (TokenLists.from_lists(documents), *self.how)
+        if model.multilabel:
+            return model.log_odds(*question)[:, own]
+        if len(model.classes) == 1:
+            return np.mean(model.logits(*question), axis=0, dtype=np.float64)[:, own]
+        logs = model.log_probabilities(*question)
+        return logs[:, own] - logsumexp(np.delete(logs, own, axis=1), axis=1)
 
 
 def _account(reader: _Reader, n_readings: int | None, random_state: int) -> _Account:
