@@ -218,7 +218,8 @@ def deletion_table() -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     trained = {"full": "all layers", "head": "the head alone"}
-    runs = _results.read("deletion")
+    if not (runs := _results.read("deletion")):
+        return "Not measured yet."
     for run in runs:
         cells = [
             f"**{run['deleted'][f'named {share}'][what]:.2f}** "
@@ -231,7 +232,7 @@ def deletion_table() -> str:
             f"{run['n_texts']} | {run['n_words']:.0f} | {' | '.join(cells)} | "
             f"{100 * run['marked']:.0f} |"
         )
-    lengths = runs[0]["seconds"] if runs else {}
+    lengths = runs[0]["seconds"]
     times = [
         f"{length} words: " + ", ".join(f"{run['seconds'][length]:.2f}" for run in runs)
         for length in lengths
