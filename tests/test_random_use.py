@@ -326,7 +326,7 @@ class Use:
         elif self.form != "features":
             self.tried("score", lambda: self.model.score(self.texts, self.y))
             done, found = self.tried(
-                "explain", lambda: explain(self.model, self.texts[:1], n_steps=4, tolerance=0.9)
+                "explain", lambda: explain(self.model, self.texts[:1], n_readings=4, tolerance=0.9)
             )
             assert not done or np.isfinite(found[0].attributions).all()
 
