@@ -258,7 +258,8 @@ class _Reader:
         if model.multilabel:
             return model.log_odds(*question)[:, own]
         if len(model.classes) == 1:
-            return np.mean(model.logits(*question), axis=0, dtype=np.float64)[:, own]
+            logits = np.stack(model.logits(*question))[..., own]
+            return np.asarray(logits.mean(axis=0), dtype=np.float64)
         logs = model.log_probabilities(*question)
         return logs[:, own] - logsumexp(np.delete(logs, own, axis=1), axis=1)
 
