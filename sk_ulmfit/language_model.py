@@ -436,9 +436,10 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
             source.fit(make_tokenizer(self.tokenizer), **growth),
             directions,
             seeds.start,
-            emb_size=self.emb_size,
-            hidden_size=self.hidden_size,
-            n_layers=self.n_layers,
+            # True is a whole number for scikit-learn, and none in a file.
+            emb_size=int(self.emb_size),
+            hidden_size=int(self.hidden_size),
+            n_layers=int(self.n_layers),
         )
 
     def _pretrained(self) -> TrainedLanguageModel:

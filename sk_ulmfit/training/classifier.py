@@ -85,7 +85,7 @@ def hidden_sizes(head_sizes: Sequence[int] | str, n_classes: int, solved: bool) 
             "A head that begins solved is linear: leave head_sizes at 'auto', or begin with "
             "head_start='random'."
         )
-    return tuple(head_sizes)
+    return tuple(int(size) for size in head_sizes)
 
 
 def classifier_stage(

@@ -811,3 +811,17 @@ def test_a_loaded_model_goes_on_as_a_pickled_one(kind, request, tmp_path):
     pickled = pickle.loads(pickle.dumps(estimator)).partial_fit(X, y)
     loaded = sk_ulmfit.load(tmp_path / "model").partial_fit(X, y)
     assert fingerprint(loaded) == fingerprint(pickled)
+
+
+@pytest.mark.parametrize("one", [True, np.int64(1), np.uint8(1), np.bool_(True)], ids=repr)
+def test_whole_numbers_of_other_types_come_back(one, tmp_path):
+    texts, labels = banking(2, 3)
+    sizes, more = {}, {"frozen_dropout": one}
+    if one is True or not isinstance(one, np.bool_):
+        sizes = {"emb_size": one, "n_layers": one}
+        more = {"max_length": one, "head_sizes": (one,)}
+    lm = language_model(hidden_size=4, max_epochs=1, **sizes)
+    clf = classifier(language_model=lm, max_epochs=1, **more).fit(texts, labels)
+    clf.save(tmp_path / "model")
+    loaded = sk_ulmfit.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(texts), clf.predict_proba(texts))
