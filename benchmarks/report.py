@@ -104,10 +104,33 @@ def card_of_model() -> str:
         "table": "\n".join(rows),
         "vectors_share": first["vectors_share"],
         "sittings": sittings_table(sittings),
+        **taught(),
     }
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(value))
     return text
+
+
+def taught() -> dict[str, str]:
+    """What the card says of the teacher."""
+    folder = MODEL / "sentences"
+    training = json.loads((folder / "model.json").read_text())["training"]
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    return {
+        "teacher": training["teacher"],
+        "taught_texts": f"{training['texts']:,}",
+        "taught_words": f"{training['words']:,}",
+        "everyday": f"{training['everyday_share']:.0%}",
+        "sentence_size": str(training["size"]),
+        "taught_epochs": str(training["epochs"]),
+        "taught_lr": str(training["lr"]),
+        "taught_batch": str(training["batch_size"]),
+        "backward_texts": f"{training['backward_texts']:,}",
+        "agreement": f"{training['agreement']:.2f}",
+        "left_out": str(training["left_out"]),
+        **{f"{what}_minutes": str(n) for what, n in training["cpu_minutes"].items()},
+        "sentence_size_on_disk": f"{size / 1e6:.1f} MB",
+    }
 
 
 def sittings_table(sittings: list[dict[str, Any]]) -> str:

@@ -55,7 +55,7 @@ def test_a_direction_that_is_not_asked_for_is_not_read(monkeypatch):
     assert directions_of("en-small") == ("forward",)
     assert read == []
     load_pretrained("en-small", ("backward",))
-    assert read == ["backward"]
+    assert read == ["backward", "sentences"]
 
 
 def test_both_estimators_start_from_it():
