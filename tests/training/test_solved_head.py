@@ -14,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sk_ulmfit import ULMFiTClassifier, load
+from sk_ulmfit import ULMFiTClassifier, explain, load
 from sk_ulmfit.modules.classifier import Head
 from sk_ulmfit.modules.dropout import MaskSource
 from sk_ulmfit.training import solved_head
@@ -265,3 +265,9 @@ def test_hidden_layers_are_refused(data, documents):
         solved(head_sizes=(10,)).fit(documents[0], data[1])
     with pytest.raises(ValueError, match="head_start"):
         solved(head_start="solve").fit(documents[0], data[1])
+
+
+def test_explanations_are_of_network_and_words(data, at_start):
+    texts = data[2][:2]
+    for found, p in zip(explain(at_start, texts), at_start.predict_proba(texts), strict=True):
+        assert found.logit == pytest.approx(np.log(p.max() / (1 - p.max())), abs=1e-3)
