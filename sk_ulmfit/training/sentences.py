@@ -19,12 +19,12 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
 from ..models import TrainedLanguageModel
 from ..models.sentences import POOLING, SentenceVectors, scales
 from ..modules import pooled_size
 from ..modules.dropout import MaskSource
+from ..progress_bar import Bar
 from ..text.token_lists import TokenLists
 from .checkpoints import Checkpoints
 from .devices import mixed_precision
@@ -154,7 +154,7 @@ def rows_on_disk(
     done = min(n_rows, file.stat().st_size // row_bytes) if file.is_file() else 0
     with file.open("ab") as opened:
         opened.truncate(done * row_bytes)  # a row that was cut short
-        with tqdm(total=n_rows, initial=done, desc=label, unit="text", disable=not label) as bar:
+        with Bar(total=n_rows, initial=done, desc=label, unit="text", disable=not label) as bar:
             for first in range(done, n_rows, _BLOCK):
                 last = min(first + _BLOCK, n_rows)
                 opened.write(compute(first, last).astype(np.float16).tobytes())
