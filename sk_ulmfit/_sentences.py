@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from ._compat import Interval, validate_parameter_constraints
 from ._estimator import random_numbers
 from .models import TrainedLanguageModel
 from .models.sentences import POOLING, SentenceVectors, scales
@@ -24,6 +25,16 @@ from .training.sentences import check_targets, learn_sentences
 
 # Texts that the scales of features are taken from, if a model brings none.
 _SCALED_BY = 1000
+
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+_CONSTRAINTS = {
+    "size": [_POSITIVE],
+    "max_epochs": [_POSITIVE],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "batch_size": [_POSITIVE],
+    "n_valid": [_POSITIVE],
+}
 
 
 class SentenceLearning:
@@ -82,27 +93,28 @@ class SentenceLearning:
         Raises
         ------
         ValueError
-            If there are not as many targets as texts, or they are not finite.
+            If there are not as many targets as texts, they are not finite, or a parameter is not
+            valid.
 
         Notes
         -----
         With `checkpoint_dir`, a call that was killed at any point goes on when it is made again,
         and ends with the same weights.
         """
-        start = self.trained_ if hasattr(self, "trained_") else self._untrained()
         own: dict[str, Any] = {"max_epochs": max_epochs, "lr": lr, "batch_size": batch_size}
+        given = {**own, "size": size, "n_valid": n_valid}
+        validate_parameter_constraints(_CONSTRAINTS, given, "fit_sentences")
+        start = self.trained_ if hasattr(self, "trained_") else self._untrained()
         with TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True) as temporary:
             directory = Path(self.checkpoint_dir or temporary, "sentences")
             source = self._source(X, directory)
             targets = check_targets(targets)
             seeds: Sequence[int] = [random_numbers(self.random_state).randint(1 << 31)]
             if self.checkpoint_dir is not None:
-                given = isinstance(self.random_state, Integral)
+                seeded = isinstance(self.random_state, Integral)
                 description = {
-                    **own,
-                    "size": size,
-                    "n_valid": n_valid,
-                    "random_state": self.random_state if given else None,
+                    **given,
+                    "random_state": self.random_state if seeded else None,
                     "start": replace(start, sentences=None).fingerprint,
                     "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
                     **source.describe(start.tokenizer),

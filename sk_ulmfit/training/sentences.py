@@ -112,7 +112,7 @@ def check_targets(targets: Any) -> np.ndarray:
     ValueError
     """
     targets = targets if isinstance(targets, np.ndarray) else np.asarray(targets, dtype=np.float32)
-    if targets.ndim != 2 or targets.dtype.kind != "f":
+    if targets.ndim != 2 or not targets.shape[1] or targets.dtype.kind != "f":
         raise ValueError(
             "targets must be a matrix of floats with a row for every text, got one of shape "
             f"{targets.shape} and type {targets.dtype}."

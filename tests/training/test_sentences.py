@@ -206,6 +206,7 @@ def test_cut_off_and_called_again_it_ends_the_same(start, tmp_path):
     [
         (lambda t: t[:-1], "rows of targets"),
         (lambda t: t[:, 0], "matrix of floats"),
+        (lambda t: t[:, :0], "matrix of floats"),
         (lambda t: t.astype(int), "matrix of floats"),
         (lambda t: np.where(np.arange(len(t))[:, None] == 7, np.nan, t), "not finite"),
     ],
@@ -217,6 +218,21 @@ def test_targets_that_cannot_be(start, spoil, match):
     with pytest.raises(ValueError, match=match):
         lm.fit_sentences(texts, spoil(targets))
     assert lm.trained_ is before
+
+
+@pytest.mark.parametrize("name", ["size", "max_epochs", "lr", "batch_size", "n_valid"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "auto", None])
+def test_parameters_that_cannot_be(start, name, value):
+    texts, targets, _ = taught()
+    with pytest.raises(ValueError, match=f"'{name}' parameter of fit_sentences"):
+        clone_of(start).fit_sentences(texts, targets, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["size", "max_epochs", "batch_size", "n_valid"])
+def test_numbers_of_things_are_whole(start, name):
+    texts, targets, _ = taught()
+    with pytest.raises(ValueError, match=f"'{name}' parameter of fit_sentences"):
+        clone_of(start).fit_sentences(texts, targets, **{name: 2.5})
 
 
 def test_there_has_to_be_a_language_model():
