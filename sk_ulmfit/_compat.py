@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
-from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils._param_validation import StrOptions, validate_parameter_constraints
 from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
@@ -28,6 +29,16 @@ __all__ = [
 
 # What skorch's EarlyStopping keeps from epoch to epoch, beside the best weights.
 EARLY_STOPPING_STATE = ("misses_", "dynamic_threshold_", "best_epoch_")
+
+
+class Interval(_Interval):
+    """An interval of numbers; what no float can hold lies in none."""
+
+    def __contains__(self, value: Any) -> bool:
+        try:
+            return bool(np.isfinite(float(value))) and bool(super().__contains__(value))
+        except (OverflowError, TypeError):  # of 10**400, of a fraction
+            return False
 
 
 def check_sample_weight(sample_weight: Any, rows: Any, *, negative: bool = False) -> np.ndarray:

@@ -174,7 +174,8 @@ class ULMFiTEstimator(BaseEstimator):
         -----
         UserWarning
             If a parameter cannot be kept (callbacks, a function, a fitted estimator). The loaded
-            estimator has its default, and predicts the same.
+            estimator has its default, and predicts the same. If the class is one derived from this
+            one: the loaded estimator is of this class.
 
         Notes
         -----
@@ -182,6 +183,17 @@ class ULMFiTEstimator(BaseEstimator):
         """
         described, arrays = self._to_saved()
         parameters, lost = describe_parameters(self, ULMFiTEstimator)
+        # Of a derived class load() makes the one that it knows.
+        kind = next(cls for cls in type(self).__mro__ if ULMFiTEstimator in cls.__bases__)
+        if kind is not type(self):
+            for name in parameters["params"].keys() - kind().get_params(deep=False).keys():
+                del parameters["params"][name]
+            warnings.warn(
+                f"A saved model holds no code: the loaded estimator will be a {kind.__name__}, not "
+                f"a {type(self).__name__}. A pickle keeps the class.",
+                UserWarning,
+                stacklevel=2,
+            )
         if lost:
             warnings.warn(
                 f"{', '.join(lost)} cannot be saved as JSON: the loaded estimator will have the "
@@ -190,7 +202,7 @@ class ULMFiTEstimator(BaseEstimator):
                 stacklevel=2,
             )
         own = {
-            "class": type(self).__name__,
+            "class": kind.__name__,
             "version": __version__,
             "going_on": {name: vars(self)[name] for name in _GOING_ON if name in vars(self)},
         }

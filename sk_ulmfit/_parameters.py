@@ -23,7 +23,8 @@ def describe_parameters(estimator: Any, recipe: type) -> tuple[dict[str, Any], l
     ----------
     estimator : estimator
     recipe : type
-        Estimators of this kind, if they are not fitted, are described as parameters too.
+        Estimators of this kind, if they are not fitted, are described as parameters too; but none
+        of a class that somebody derived, which no file can bring back.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def describe_parameters(estimator: Any, recipe: type) -> tuple[dict[str, Any], l
             continue
         if isinstance(value, (os.PathLike, torch.device)):
             value = str(value)
-        if isinstance(value, recipe) and not hasattr(value, "trained_"):
+        if recipe in type(value).__bases__ and not hasattr(value, "trained_"):
             inner, lost_inner = describe_parameters(value, recipe)
             description["recipes"][name] = inner
             lost += [f"{name}__{inner_name}" for inner_name in lost_inner]

@@ -87,14 +87,21 @@ def local_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ValueError
-        If it is an address such as ``s3://...``.
+        If it is an address such as ``s3://...``, or begins with ``~`` and there is no such home.
     """
-    if _ADDRESS.match(os.fspath(path)):
+    path = os.fsdecode(path)
+    if _ADDRESS.match(path):
         raise ValueError(
-            f"{str(path)!r} is an address, not a path on this machine. Save to a local directory "
+            f"{path!r} is an address, not a path on this machine. Save to a local directory "
             "and copy that, or copy it here first and give its path."
         )
-    return Path(path).expanduser()
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # which says so, but not of what
+        raise ValueError(
+            f"{path!r} begins with ~, and there is no such home directory: give the whole path, "
+            "from / on."
+        ) from error
 
 
 class DirectoryLock:

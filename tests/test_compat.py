@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral, Real
 
+import numpy as np
 import pytest
 import sklearn.base
 import skorch
@@ -28,6 +32,15 @@ def test_what_is_imported_is_there(name):
 
 def test_estimators_validate_by_a_method_that_can_be_called():
     assert callable(sklearn.base.BaseEstimator._validate_params)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), Fraction(1, 10), Decimal("nan"), np.inf])
+@pytest.mark.parametrize("kind", [Real, Integral])
+def test_numbers_that_training_cannot_take_are_refused_in_words(value, kind):
+    """Where scikit-learn would compare them, or torch make a float of them, and fail."""
+    constraints = {"lr": [compat.Interval(kind, 0, None, closed="left")]}
+    with pytest.raises(ValueError, match="The 'lr' parameter of this must be a"):
+        compat.validate_parameter_constraints(constraints, {"lr": value}, "this")
 
 
 def test_torchs():

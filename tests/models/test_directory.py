@@ -340,6 +340,29 @@ def test_parameters_come_back(name, clf, tmp_path):
         assert {k: loaded.get_params(deep=False)[k] for k in others} == others
 
 
+class Derived(ULMFiTLanguageModel):
+    """A language model with a parameter of its own."""
+
+    def __init__(self, pretrained="en-small", *, mine=1, max_epochs=15):
+        super().__init__(pretrained, max_epochs=max_epochs)
+        self.mine = mine
+
+
+class DerivedTwice(Derived):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Derived, DerivedTwice])
+def test_a_class_that_no_file_brings_back_is_told_of(kind, lm, tmp_path):
+    derived = kind()
+    vars(derived).update({**vars(lm), "max_epochs": 0})
+    with pytest.warns(UserWarning, match=rf"will be a ULMFiTLanguageModel, not a {kind.__name__}"):
+        derived.save(tmp_path / "model")
+    loaded = sk_ulmfit.load(tmp_path / "model")
+    assert type(loaded) is ULMFiTLanguageModel and loaded.max_epochs == 0
+    assert fingerprint(loaded) == fingerprint(lm)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -350,6 +373,7 @@ def test_parameters_come_back(name, clf, tmp_path):
         ("language_model", ULMFiTLanguageModel(callbacks=[Callback()])),
         ("language_model", ULMFiTLanguageModel(tokenizer=str.split)),
         ("language_model", FrozenEstimator(ULMFiTLanguageModel())),
+        ("language_model", Derived()),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -708,6 +732,23 @@ def test_the_home_directory_is_meant_by_a_tilde(lm, tmp_path, monkeypatch):
     assert fingerprint(sk_ulmfit.load("~/model")) == fingerprint(lm)
     tuned = language_model(pretrained="~/model", max_epochs=0).fit(TEXTS)
     assert fingerprint(tuned) == fingerprint(lm)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/model", "~$model"])
+def test_a_home_directory_that_is_not_there_is_named(path, lm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for use in (
+        lm.save,
+        sk_ulmfit.load,
+        lambda path: lm.save(Path(path)),
+        lambda path: language_model(pretrained=path).fit(TEXTS),
+        lambda path: language_model(checkpoint_dir=path).fit(TEXTS),
+        lambda path: language_model().fit(Path(path)),
+    ):
+        with pytest.raises(ValueError, match="begins with ~, and there is no such home directory"):
+            use(path)
+    lm.save(tmp_path / path)
+    assert fingerprint(sk_ulmfit.load(tmp_path / path)) == fingerprint(lm)
 
 
 SAVE_FOREVER = """
