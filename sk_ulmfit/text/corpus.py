@@ -25,7 +25,7 @@ from ..progress_bar import Bar
 from .token_lists import TokenLists
 from .tokenizer import Tokenizer, batches
 from .tokenizers import CallableTokenizer, tokenizer_from_dict
-from .validation import CheckedTexts
+from .validation import checked_texts
 from .vocabulary import Vocabulary
 
 _IDS, _OFFSETS, _DESCRIPTION, _TOKENIZER = "ids.bin", "offsets.npy", "corpus.json", "tokenizer.json"
@@ -119,7 +119,7 @@ class TextsOnDisk:
             return _restored(self._read(file), tokenizer)
         counts: Counter[str] = Counter()
         n_texts = 0
-        for n_read, some in self._in_batches("Counting words", _count, tokenizer):
+        for n_read, some in self._in_batches("Counting words", "count", tokenizer):
             counts.update(some)
             n_texts += n_read
         if not n_texts:
@@ -143,7 +143,7 @@ class TextsOnDisk:
         dtype = np.dtype(np.uint16 if len(tokenizer.vocab) <= 2**16 else np.int32)
         lengths = []
         with atomic_write(self.directory / _IDS) as file:
-            for _, (ids, offsets) in self._in_batches("Tokenising", _encode, tokenizer):
+            for _, (ids, offsets) in self._in_batches("Tokenising", "encode", tokenizer):
                 file.write(ids.astype(dtype).tobytes())
                 lengths.append(np.diff(offsets))
             if not lengths:
@@ -174,7 +174,7 @@ class TextsOnDisk:
 
         Reads all texts. Those of an iterator are copied on the way.
         """
-        read = _Observed(CheckedTexts(self.texts), tokenizer)
+        read = _Observed(checked_texts(self.texts), tokenizer)
         if isinstance(self.texts, Iterator) and not (self.directory / _DESCRIPTION).is_file():
             self._copy(read)
         else:
@@ -185,10 +185,10 @@ class TextsOnDisk:
     def _reread(self) -> Iterable[str]:
         """The texts, from their beginning."""
         if not isinstance(self.texts, Iterator):
-            return CheckedTexts(self.texts)
+            return checked_texts(self.texts)
         if not (self.directory / _COPY).is_file():
-            self._copy(CheckedTexts(self.texts))
-        return _Lines(self.directory / _COPY)
+            self._copy(checked_texts(self.texts))
+        return _lines(self.directory / _COPY)
 
     def _copy(self, texts: Iterable[str]) -> None:
         with atomic_write(self.directory / _COPY) as file:
@@ -196,13 +196,13 @@ class TextsOnDisk:
                 file.write(f"{json.dumps(text)}\n".encode("ascii"))
 
     def _in_batches(
-        self, label: str, work: Callable[..., Any], tokenizer: Tokenizer
+        self, label: str, method: str, tokenizer: Tokenizer
     ) -> Iterator[tuple[int, Any]]:
-        """Results of `work` for batch after batch of texts, in order, with the batches' sizes."""
+        """What a method of `tokenizer` makes of batch after batch, with the batches' sizes."""
         # Only a few batches are ahead of the workers, so that memory stays bounded.
         parallel = Parallel(n_jobs=self.n_jobs, return_as="generator", pre_dispatch="2*n_jobs")
         jobs = (
-            delayed(_with_size)(work, tokenizer, batch)
+            delayed(_with_size)(method, tokenizer, batch)
             for batch in batches(self._reread(), _CHARACTERS, len)
         )
         with Bar(desc=label, unit="text", unit_scale=True, disable=not self.verbose) as bar:
@@ -291,16 +291,11 @@ class _Observed:
         }
 
 
-class _Lines:
+def _lines(path: Path) -> Iterator[str]:
     """Texts of a file that has one in JSON on every line."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __iter__(self) -> Iterator[str]:
-        with self.path.open(encoding="ascii") as file:
-            for line in file:
-                yield json.loads(line)
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            yield json.loads(line)
 
 
 @contextmanager
@@ -329,16 +324,8 @@ def full_disk_named(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _with_size(work: Any, tokenizer: Tokenizer, texts: list[str]) -> tuple[int, Any]:
-    return len(texts), work(tokenizer, texts)
-
-
-def _count(tokenizer: Tokenizer, texts: list[str]) -> Counter[str]:
-    return tokenizer.count(texts)
-
-
-def _encode(tokenizer: Tokenizer, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    return tokenizer.encode(texts)
+def _with_size(method: str, tokenizer: Tokenizer, texts: list[str]) -> tuple[int, Any]:
+    return len(texts), getattr(tokenizer, method)(texts)
 
 
 def _digest(tokens: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from numbers import Number, Real
 from os import PathLike
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -81,20 +81,10 @@ def is_stream(X: Any) -> bool:
     return isinstance(X, Iterable) and not hasattr(type(X), "__len__")
 
 
-class CheckedTexts:
-    """The texts of an iterable, each checked when it is read.
-
-    Parameters
-    ----------
-    X : iterable of str
-    """
-
-    def __init__(self, X: Iterable[str]):
-        self.X = X
-
-    def __iter__(self) -> Iterator[str]:
-        for i, item in enumerate(self.X):
-            yield item if type(item) is str else _text(item, f"X[{i}]")
+def checked_texts(X: Iterable[str]) -> Iterator[str]:
+    """The texts of an iterable, each checked when it is read."""
+    for i, item in enumerate(X):
+        yield item if type(item) is str else _text(item, f"X[{i}]")
 
 
 def _refuse_what_is_no_column(X: Any, name: str) -> None:
@@ -169,7 +159,9 @@ def _text(item: Any, place: str) -> str:
     if isinstance(item, str):
         return str.__str__(item)  # numpy's and other subclasses become plain
     if is_missing(item):
-        _missing(item, place)
+        raise ValueError(
+            f'{place} is missing ({item}): fill it, for example with "", or leave it out.'
+        )
     raise TypeError(f"{place} is no text but {_type(item)}: {_hint(item, place)}.")
 
 
@@ -203,10 +195,6 @@ def is_missing(item: Any) -> bool:
         or type(item).__name__ in ("NAType", "NaTType")
         or (isinstance(item, (Real, np.datetime64)) and item != item)
     )
-
-
-def _missing(item: Any, place: str) -> NoReturn:
-    raise ValueError(f'{place} is missing ({item}): fill it, for example with "", or leave it out.')
 
 
 def _type(value: Any) -> str:
