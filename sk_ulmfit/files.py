@@ -170,7 +170,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """
     content = json.loads(json.dumps(content))  # as it will be read
     with atomic_write(path) as file:
-        file.write(json.dumps({**content, "sha256": _checksum(content)}, indent=1).encode("ascii"))
+        file.write(json.dumps({**content, "sha256": checksum(content)}, indent=1).encode("ascii"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict):
             raise ValueError("it holds no description")
-        if content.pop("sha256", None) != _checksum(content):
+        if content.pop("sha256", None) != checksum(content):
             raise ValueError("its checksum is not the one it was written with")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error})") from error
@@ -208,5 +208,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _checksum(content: dict[str, Any]) -> str:
+def checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of a JSON-able dict, the same however it is laid out in a file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()

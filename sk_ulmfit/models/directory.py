@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import DirectoryLock, atomic_write, is_temporary, local_path
+from ..files import DirectoryLock, atomic_write, checksum, is_temporary, local_path
 
 FORMAT = "sk_ulmfit"
 FORMAT_VERSION = 1
@@ -128,7 +128,7 @@ def _write(
         **description,
     }
     described = json.loads(json.dumps(described, default=plain))  # as it will be read
-    described["sha256"] = _sha256(_canonical(described))
+    described["sha256"] = checksum(described)
     text = json.dumps(described, indent=1, ensure_ascii=False)
     with atomic_write(path / DESCRIPTION_FILE) as file:
         file.write(text.encode("utf-8", "surrogatepass"))
@@ -210,7 +210,7 @@ def _read_description(path: Traversable, kind: str | None) -> dict[str, Any]:
             f"{file} has format version {version}, this sk_ulmfit reads {FORMAT_VERSION} and "
             "below. Upgrade sk_ulmfit."
         )
-    if description.pop("sha256", None) != _sha256(_canonical(description)):
+    if description.pop("sha256", None) != checksum(description):
         raise ValueError(f"{file} is damaged: its checksum is not the one it was saved with.")
     if type(version) is not int or version < 1:
         raise ValueError(f"{file} is damaged: {version!r:.80} is no format version.")
@@ -224,7 +224,7 @@ def _read_description(path: Traversable, kind: str | None) -> dict[str, Any]:
 def _read_json(file: Traversable) -> dict[str, Any]:
     try:
         description = json.loads(file.read_bytes().decode("utf-8", "surrogatepass"))
-        _canonical(description)  # which cannot be done of what is nested still deeper
+        checksum(description)  # which cannot be done of what is nested still deeper
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -274,11 +274,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be saved as JSON.")
-
-
-def _canonical(description: dict[str, Any]) -> bytes:
-    """The same bytes for the same description, however it is laid out."""
-    return json.dumps(description, sort_keys=True).encode("ascii")
 
 
 def _sha256(content: bytes) -> str:

@@ -123,7 +123,7 @@ def rewritten(path, place, value):
     for step in steps or ["classifier"]:
         within = within[step] if step else within
     within[name] = value
-    description["sha256"] = directory._sha256(directory._canonical(description))
+    description["sha256"] = directory.checksum(description)
     file.write_text(json.dumps(description))
     return path
 

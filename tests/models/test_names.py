@@ -103,7 +103,7 @@ def test_a_part_that_is_missing_or_has_another_name_is_refused(tmp_path):
     (weights,) = folder.glob("weights-*.safetensors")
     described["weights_sha256"] = {"../../etc/passwd": "0"}
     del described["sha256"]
-    described["sha256"] = directory._sha256(directory._canonical(described))
+    described["sha256"] = directory.checksum(described)
     (folder / "model.json").write_text(json.dumps(described))
     with pytest.raises(ValueError, match="is no file of weights"):
         load_pretrained(folder)
