@@ -369,11 +369,10 @@ class ClassificationLoss(nn.Module):
         """
         targets, weights = target
         logits = full_precision(logits)
-        if not self.training:
+        if not (self.training and self.r_drop):
             # What is held out is judged by the labels as they are.
-            return torch.mean(self._losses(logits, targets, 0.0) * weights)
-        if not self.r_drop:
-            return torch.mean(self._losses(logits, targets, self.label_smoothing) * weights)
+            smoothing = self.label_smoothing if self.training else 0.0
+            return torch.mean(self._losses(logits, targets, smoothing) * weights)
         one, other = logits
         losses = [self._losses(reading, targets, self.label_smoothing) for reading in logits]
         apart = divergence(one, other, self.multilabel)

@@ -159,7 +159,7 @@ def keep_what_helped(
         best = 0.0
         for share in _TRAINED_SHARES:
             between = {
-                name: _between(array, goal[name], share)
+                name: np.asarray(array + share * (goal[name] - array), array.dtype)
                 for name, array in begin.weights[direction].items()
             }
             gains = at_start - losses(between)
@@ -178,10 +178,6 @@ def _joined(*parts: Labelled) -> Labelled:
     documents, targets, weights = zip(*parts, strict=True)
     lists = [part.document(i) for part in documents for i in range(len(part))]
     return TokenLists.from_lists(lists), np.concatenate(targets), np.concatenate(weights)
-
-
-def _between(begin: np.ndarray, end: np.ndarray, share: float) -> np.ndarray:
-    return np.asarray(begin + share * (end - begin), begin.dtype)
 
 
 @dataclass(frozen=True)
