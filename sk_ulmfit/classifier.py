@@ -574,13 +574,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         trained: TrainedClassifier,
         language_model: ULMFiTLanguageModel,
         history: list[dict[str, Any]],
-    ) -> ULMFiTClassifier:
+    ) -> None:
         self.trained_ = trained
         self.classes_ = trained.classes
         self.language_model_ = language_model
         self.history_ = history
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
-        return self
 
     def _tokens(
         self, X: Iterable[str] | EncodedDocuments, trained: TrainedClassifier | None = None

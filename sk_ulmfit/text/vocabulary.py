@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .rules import BOS, PAD, SPECIAL_TOKENS, UNK
+from .rules import BOS, SPECIAL_TOKENS, UNK
 
 
 class Vocabulary:
@@ -81,11 +81,6 @@ class Vocabulary:
     def unk_id(self) -> int:
         """Id of ``xxunk``."""
         return self._ids[UNK]
-
-    @property
-    def pad_id(self) -> int:
-        """Id of ``xxpad``."""
-        return self._ids[PAD]
 
     @property
     def bos_id(self) -> int:

@@ -20,12 +20,12 @@ def test_looks_tokens_up():
     assert "card" in vocab and "loan" not in vocab and None not in vocab
     assert vocab.id("bank") == 10
     assert vocab.id("loan") == vocab.unk_id == 0
-    assert (vocab.pad_id, vocab.bos_id) == (1, 2)
+    assert (vocab.id("xxpad"), vocab.bos_id) == (1, 2)
 
 
 def test_special_tokens_are_found_by_name():
     vocab = Vocabulary(["card", *reversed(SPECIAL_TOKENS)])
-    assert (vocab.unk_id, vocab.pad_id, vocab.bos_id) == (9, 8, 7)
+    assert (vocab.unk_id, vocab.id("xxpad"), vocab.bos_id) == (9, 8, 7)
 
 
 def test_rows_in_another_vocabulary():
