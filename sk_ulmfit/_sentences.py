@@ -45,6 +45,7 @@ class SentenceLearning:
     random_state: Any
     device: Any
     output: str
+    pooling: str
     trained_: TrainedLanguageModel
 
     _source: Callable[[Any, Any], TextSource]
@@ -164,6 +165,8 @@ class SentenceLearning:
     def _scale_pools(self, source: TextSource) -> None:
         """Take the scales of the features from the texts, if the model brings none."""
         trained = self.trained_
+        if (self.output, self.pooling) != ("features", "sentences") or trained.sentences:
+            return
         documents = source.encode(trained.tokenizer)
         some = documents.take(range(min(len(documents), _SCALED_BY)))
         device = resolve_device(self.device)

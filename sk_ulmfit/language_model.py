@@ -372,7 +372,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         source = TextsInMemory(texts_in(X))
         start = self.trained_ if going_on else self._start(source, seeds, False, max_epochs=1)
         documents = source.encode(start.tokenizer)
-        return self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
+        self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
+        self._scale_pools(source)
+        return self
 
     @property
     def _n_epochs(self) -> int:
@@ -405,8 +407,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
             start = self._start(source, seeds, going_on, self._n_epochs)
             documents = source.encode(start.tokenizer) if self._n_epochs else None
         self._train(start, documents, seeds, going_on)
-        if (self.output, self.pooling) == ("features", "sentences") and not self.trained_.sentences:
-            self._scale_pools(source)
+        self._scale_pools(source)
         return self
 
     def _seeds(self, going_on: bool, *names: str) -> Seeds:

@@ -262,3 +262,15 @@ def test_principal_directions_keep_what_they_can():
     basis = principal_directions(flat, 3)
     np.testing.assert_allclose(flat @ basis @ basis.T, flat, atol=1e-4)
     assert principal_directions(flat, 20).shape == (10, 10)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_features_of_a_model_without_a_teacher_are_scaled_however_it_is_trained(method):
+    texts = taught()[0]
+    lm = language_model(max_epochs=1, output="features", pooling="sentences")
+    deviations = getattr(lm, method)(texts).transform(texts).std(axis=0)
+    varied = deviations[deviations > 1e-4]  # (some pools are the same for all texts)
+    assert len(varied) > 0.9 * len(deviations)
+    np.testing.assert_allclose(varied, 3 / np.sqrt(len(deviations)), rtol=1e-3)
+    scaled = lm.trained_.sentences
+    assert lm.partial_fit(texts[:20]).trained_.sentences is scaled  # those of the first call stay
