@@ -27,7 +27,7 @@ class EncodedDocuments:
     language_model : TrainedLanguageModel
         Tokenizer, sizes and weights.
     pooling : {"concat", "mean", "max", "last", "concat-layers", "sentences"}, \
-            default="concat-layers"
+            default="sentences"
         How an array of features is made of a document: of which pools, or, with "sentences", of
         what the language model has learned of the meaning of texts, and scaled pools.
     device : str or torch.device, default="auto"
@@ -45,7 +45,7 @@ class EncodedDocuments:
         self,
         tokens: TokenLists,
         language_model: TrainedLanguageModel,
-        pooling: str = "concat-layers",
+        pooling: str = "sentences",
         device: Any = "auto",
     ):
         self.tokens = tokens

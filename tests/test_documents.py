@@ -116,7 +116,7 @@ def test_a_pickle_holds_no_vectors(documents):
 def test_defaults_are_those_of_the_estimators(lm):
     documents = ULMFiTLanguageModel(FrozenEstimator(lm), max_epochs=0).fit(TEXTS).transform(TEXTS)
     made = type(documents)(documents.tokens, documents.language_model)
-    assert made.pooling == documents.pooling == ULMFiTClassifier().pooling
+    assert made.pooling == documents.pooling == ULMFiTLanguageModel().pooling
     assert made.shape == documents.shape
 
 

@@ -22,10 +22,12 @@ TEXTS, _ = banking(3, 30)
 
 
 def module_of(path: str):
-    """Import a script by its path."""
+    """Import a script by its path, which finds its neighbours as it does when it is run."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend((ROOT / path).parent)
+        spec.loader.exec_module(module)
     return module
 
 

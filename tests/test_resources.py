@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.one_version
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -56,8 +58,6 @@ def test_twenty_fits_take_the_memory_of_three():
 THREADS = """
 import joblib, json, torch
 from tests.helpers import banking, classifier, language_model
-
-pytestmark = pytest.mark.one_version
 
 def threads_of_a_fit(seed):
     texts, y = banking()
