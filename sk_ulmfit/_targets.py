@@ -158,6 +158,8 @@ def read_labels(y: Any, n_rows: int | None = None, name: str = "y") -> Labels:
             f"Found input variables with inconsistent numbers of samples: {n_rows} texts, {found}."
         )
     if array.ndim == 2 and array.shape[1] > 1:
+        if array.dtype == object and not any(map(is_missing, array.flat)):
+            array = np.asarray(array.tolist())  # of pandas' own booleans and integers, say
         return Labels(array, np.ones(len(array), bool), 0)
     array = column_or_1d(array, warn=True)
     kind = array.dtype.kind

@@ -111,6 +111,13 @@ def test_own_score_of_several_labels_and_of_raw_texts(documents, fitted):
     assert clf.score(documents, Y) == clf.score((text for text in texts), Y) == expected
 
 
+@pytest.mark.parametrize("dtype", ["boolean", "Int8", object, "category"])
+def test_own_score_of_several_labels_in_any_columns(documents, fitted, dtype):
+    Y, clf = target("two labels"), fitted["two labels"]
+    columns = pd.DataFrame(Y.astype(bool) if dtype == "boolean" else Y).astype(dtype)
+    assert clf.score(documents, columns) == clf.score(documents, Y)
+
+
 def test_partial_fit_does_not_undo_weights(documents):
     y = np.array(["rare"] * 4)
     options = {"classes": {"rare", "common"}}

@@ -239,7 +239,8 @@ def _classes_of(labels: Any, dtype: Any) -> np.ndarray:
     given = np.dtype(dtype)
     if given.kind not in "biufUM":
         raise ValueError(f"The type of the classes cannot be {dtype!r:.80}.")
-    classes = np.array(labels)
+    # (of whole numbers beyond 63 bits numpy would make floats)
+    classes = np.array(labels, dtype=given if given.kind == "u" else None)
     if not (given.kind == classes.dtype.kind == "U" and given.itemsize > 16 * classes.itemsize):
         # (not where the type is far wider than the longest label: of that width would be each)
         classes = classes.astype(given)

@@ -438,8 +438,9 @@ DATES = np.array(["2026-01-01", "2026-01-02", "2026-01-03"], dtype="datetime64[D
         ({}, DATES[np.unique(LABELS, return_inverse=True)[1]]),
         ({}, LABELS == "age"),
         ({}, np.where(LABELS == "age", "\ud800", "\u202e")),
+        ({}, np.where(LABELS == "age", np.uint64(2**64 - 1), np.uint64(0))),
     ],
-    ids=["calibrated", "multilabel", "calibrated multilabel", "dates", "bool", "surrogates"],
+    ids=["calibrated", "multilabel", "calibrated multilabel", "dates", "bool", "surrogates", "ids"],
 )
 def test_every_kind_of_classifier_comes_back_as_it_was(params, y, how, tmp_path):
     """Of two directions, and after `partial_fit`."""
