@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit import ULMFiTLanguageModel
 from sk_ulmfit.modules import AWDLSTM
 from tests.helpers import ROUNDING, banking, language_model
 
