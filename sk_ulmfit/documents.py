@@ -17,8 +17,8 @@ class EncodedDocuments:
     It behaves like a one-dimensional array of documents: it has a length, can be indexed (by
     position, slice, mask or array of positions) and split by cross-validation. If numpy asks for
     an array, the documents are run through the encoder and pooled, which makes an array of two
-    dimensions, whose ``shape`` and ``ndim`` they have. Every document is run once: its vector is kept,
-    and known to the parts that indexing makes. A pickle holds no vectors.
+    dimensions, whose ``shape`` and ``ndim`` they have. Every document is run once: its vector is
+    kept, and known to the parts that indexing makes. A pickle holds no vectors.
 
     Parameters
     ----------
