@@ -46,7 +46,7 @@ class TrainedLanguageModel(Answering):
 
     It is what pretrained models are loaded as, what encoded documents carry with them, and what
     `ULMFiTLanguageModel` keeps. The weights are numpy arrays: they pickle without torch's device
-    and storage, and equal weights hash equal. It never changes: `with_tokenizer` makes another.
+    and storage, and equal weights hash equal. It never changes: ``with_tokenizer`` makes another.
 
     Parameters
     ----------
