@@ -271,7 +271,7 @@ def _account(reader: _Reader, n_readings: int | None, random_state: int) -> _Acc
         left_out = np.array(list(product([False, True], repeat=n)), dtype=bool)
         logit, *others = reader.log_odds([reader.without(row) for row in left_out])
         falls = logit - np.array([logit, *others])
-        parts = np.linalg.lstsq(left_out.astype(float), falls)[0]
+        parts = np.linalg.lstsq(left_out.astype(float), falls, rcond=None)[0]
         missed = falls - left_out @ parts
         return _Account(float(logit), parts, *_quality(missed, falls), len(others))
     windows = _windows(n)
