@@ -271,6 +271,8 @@ def test_types_of_weights_that_numpy_lacks_are_named(dtype, lm, tmp_path):
     lm.save(tmp_path / "model")
     (file,) = (tmp_path / "model").glob("weights-*")
     weights = safetensors.torch.load(file.read_bytes())
+    if dtype not in safetensors.torch._SIZE:
+        pytest.skip("the first versions of safetensors knew fewer types")
     content = safetensors.torch.save({name: t.to(dtype) for name, t in weights.items()})
     digest = directory._sha256(content)
     name = f"weights-{digest[:16]}.safetensors"
