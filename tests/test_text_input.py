@@ -183,7 +183,7 @@ REFUSED = {
     "polars frame": (pl.DataFrame({"text": TEXTS}), TypeError, r'select the column.* df\["text"\]'),
     "dict": (dict(enumerate(TEXTS)), TypeError, r"list\(mapping.values\(\)\)"),
     "set": (set(TEXTS), TypeError, r"pass sorted\(X\)"),
-    "sparse": (sparse.eye_array(len(TEXTS)).tocsr(), TypeError, "pass the texts themselves"),
+    "sparse": (sparse.csr_array(np.eye(len(TEXTS))), TypeError, "pass the texts themselves"),
     "column": (COLUMN, ValueError, r"shape \(30, 1\): pass X.ravel\(\)"),
     "row": (COLUMN.T, ValueError, r"shape \(1, 30\): pass X.ravel\(\)"),
     "two columns": (np.hstack([COLUMN, COLUMN]), ValueError, r"shape \(30, 2\): pass X\[:, 0\]"),
