@@ -18,12 +18,22 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from .text.validation import is_missing
+from .documents import EncodedDocuments
+from .text.token_lists import TokenLists
+from .text.validation import check_texts, is_missing
+from .training.classifier import Labelled
 
 _SEVERAL_LABELS = (
     "Make an indicator matrix of several labels a text: "
     "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y)."
 )
+
+# What to do about a label that is none of the classes.
+_NEW_CLASS = (
+    "What was trained cannot learn another class: fit anew on texts of all of them (without "
+    "warm_start), or tell partial_fit of all in its first call, classes=[...]."
+)
+_UNKNOWN_CLASS = "No text of y has it: leave these texts out, or give some of them to y."
 
 # Beyond it squares of gradients would leave float32.
 _LARGEST_WEIGHT = 1e12
@@ -70,7 +80,9 @@ class Labels(NamedTuple):
     n_minus_one: int
 
 
-def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Targets:
+def encode_targets(
+    y: Any, n_rows: int, classes: np.ndarray | None = None, name: str = "y"
+) -> Targets:
     """Check and encode labels.
 
     Parameters
@@ -82,6 +94,8 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
         Number of texts.
     classes : ndarray, default=None
         The classes that are possible; those found in `y` if None.
+    name : str, default="y"
+        What error messages call the labels.
 
     Raises
     ------
@@ -100,12 +114,12 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
         )
     if n_rows == 0:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
-    labels = read_labels(y, n_rows)
+    labels = read_labels(y, n_rows, name)
     known, labelled = labels.values, labels.labelled
     if known.ndim == 2:
         return _indicator_targets(known, classes)
     if not labelled.any():
-        raise ValueError("No text has a label: every y is -1 or missing.")
+        raise ValueError(f"No text has a label: every {name} is -1 or missing.")
     if classes is None:
         classes, codes = np.unique(known, return_inverse=True)
         _check_minus_one(labels, classes)
@@ -117,8 +131,8 @@ def encode_targets(y: Any, n_rows: int, classes: np.ndarray | None = None) -> Ta
         unknown = np.ones(len(known), bool)
     if unknown.any():
         raise ValueError(
-            f"y has the label {known[unknown].tolist()[0]!r}, which is not among the classes "
-            f"{reprlib.repr(classes.tolist())}."
+            f"{name} has the label {known[unknown].tolist()[0]!r}, which is not among the classes "
+            f"{reprlib.repr(classes.tolist())}. {_NEW_CLASS if name == 'y' else _UNKNOWN_CLASS}"
         )
     return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
 
@@ -362,6 +376,55 @@ def _is_weight(value: Any) -> bool:
         return isinstance(value, (Real, Decimal)) and 0 <= float(value) < np.inf
     except (ValueError, OverflowError):  # of 10**400
         return False
+
+
+def check_validation_set(
+    X_val: Any, y_val: Any, targets: Targets
+) -> tuple[list[str] | EncodedDocuments, Targets] | None:
+    """Check a validation set of the user's own; None if there is none.
+
+    Parameters
+    ----------
+    X_val : iterable of str, EncodedDocuments or None
+    y_val : array-like or None
+    targets : Targets
+        Labels of the training texts.
+    """
+    if X_val is None and y_val is None:
+        return None
+    if X_val is None or y_val is None:
+        raise ValueError("X_val and y_val go together: texts and their labels.")
+    texts = X_val if isinstance(X_val, EncodedDocuments) else check_texts(X_val, name="X_val")
+    return texts, encode_targets(y_val, len(texts), targets.classes, name="y_val")
+
+
+def set_aside(
+    documents: TokenLists,
+    targets: Targets,
+    weights: np.ndarray,
+    fraction: float | None,
+    seed: int,
+) -> tuple[Labelled, Labelled | None]:
+    """Texts to train on, and texts set aside.
+
+    Parameters
+    ----------
+    documents : TokenLists
+        All texts, also those without a label, which are in neither part.
+    targets : Targets
+    weights : ndarray of shape (n_labelled,)
+        Weight of every labelled text. One of zero means the same as leaving the text out.
+    fraction : float or None
+        How much is set aside; None: nothing.
+    seed : int
+    """
+    documents = documents.take(np.flatnonzero(targets.labelled))
+    rows = np.flatnonzero(weights)
+    parts = [rows]
+    if fraction is not None and len(rows) > 1:
+        parts = [*split_rows(targets, rows, fraction, seed)]
+    labelled = [(documents.take(part), targets.codes[part], weights[part]) for part in parts]
+    return labelled[0], labelled[1] if len(parts) > 1 and len(parts[1]) else None
 
 
 def split_rows(

@@ -19,11 +19,12 @@ from ._compat import Interval, StrOptions, check_sample_weight, fit_context
 from ._estimator import NOTHING_NEW, ONE_EPOCH, Seeds, ULMFiTEstimator, continued, refuse_fitted
 from ._targets import (
     Targets,
+    check_validation_set,
     document_weights,
     encode_targets,
     read_classes,
     read_labels,
-    split_rows,
+    set_aside,
 )
 from .calibration import fit_temperature
 from .documents import EncodedDocuments
@@ -34,7 +35,7 @@ from .modules import POOLINGS
 from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.classifier import ClassifierOptions, Labelled, classifier_stage, hidden_sizes
+from .training.classifier import ClassifierOptions, classifier_stage, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted
 from .training.solved_head import solved_stage
@@ -292,7 +293,13 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Iterable[str] | EncodedDocuments, y: Any, sample_weight: Any = None
+        self,
+        X: Iterable[str] | EncodedDocuments,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Iterable[str] | EncodedDocuments | None = None,
+        y_val: Any = None,
     ) -> ULMFiTClassifier:
         """Train the classifier.
 
@@ -306,6 +313,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             problem.
         sample_weight : array-like of shape (n_texts,), default=None
             Weights of the texts in the loss.
+        X_val : iterable of str, or EncodedDocuments, default=None
+            Texts of your own to judge the training by, in place of `validation_fraction` of `X`:
+            nothing is learned from them but when to stop (`early_stopping`), the temperature
+            (`calibrate`) and how much of the training to keep (``head_start="solved"``). Loss and
+            accuracy on them are in `history_`. A pipeline passes them on,
+            ``pipe.fit(X, y, clf__X_val=texts, clf__y_val=labels)``: texts as they were written.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their labels.
 
         Returns
         -------
@@ -314,7 +329,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X`, `y` or a parameter is not valid.
+            If `X`, `y`, `X_val`, `y_val` or a parameter is not valid.
 
         Warns
         -----
@@ -324,10 +339,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         going_on = self.warm_start and hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
+        own_val = check_validation_set(X_val, y_val, targets)
         solves = self.head_start == "solved" and not going_on
         trains = self.max_epochs > 0 or not isinstance(self.unfreeze_schedule, str)
         sets_aside = self.early_stopping or self.calibrate or (solves and trains)
-        return self._fit(X, targets, sample_weight, going_on, sets_aside=sets_aside, solves=solves)
+        fraction = self.validation_fraction if sets_aside and own_val is None else None
+        return self._fit(X, targets, sample_weight, going_on, fraction, own_val, solves=solves)
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -379,7 +396,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
         changes = {**ONE_EPOCH, "unfreeze_schedule": "full", "relative": False}
-        return self._fit(X, targets, sample_weight, going_on, sets_aside=False, **changes)
+        return self._fit(X, targets, sample_weight, going_on, None, None, **changes)
 
     def _fit(
         self,
@@ -387,8 +404,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         targets: Targets,
         sample_weight: Any,
         going_on: bool,
+        validation_fraction: float | None,
+        own_val: tuple[list[str] | EncodedDocuments, Targets] | None,
         *,
-        sets_aside: bool,
         solves: bool = False,
         relative: bool = True,
         **changes: Any,
@@ -415,11 +433,17 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 hidden_sizes(self.head_sizes, len(targets.classes), solves),
                 self.pooling,
             )
-        train, valid = self._split(documents, targets, weights, seeds, sets_aside)
+        train, valid = set_aside(documents, targets, weights, validation_fraction, seeds.split)
+        if own_val is not None:
+            texts, known = own_val
+            weights = document_weights(known, self.class_weight, None)
+            valid, _ = set_aside(self._tokens(texts, start), known, weights, None, seeds.split)
         options = ClassifierOptions.of(self, seed=seeds.training, **changes)
         try:
             if solves:
-                start, outcome = solved_stage(start, train, valid, options, seeds.head)
+                start, outcome = solved_stage(
+                    start, train, valid, options, seeds.head, keeps_out=own_val is not None
+                )
             else:
                 outcome = classifier_stage(start, train, valid, options, seeds.head)
         except Exception as error:
@@ -455,24 +479,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             labelled = targets.labelled
             sample_weight = check_sample_weight(sample_weight, labelled)[labelled]
         return document_weights(targets, self.class_weight, sample_weight, relative=relative)
-
-    def _split(
-        self,
-        documents: TokenLists,
-        targets: Targets,
-        weights: np.ndarray,
-        seeds: Seeds,
-        sets_aside: bool,
-    ) -> tuple[Labelled, Labelled | None]:
-        """Texts to train on, and texts set aside, with targets and weights."""
-        documents = documents.take(np.flatnonzero(targets.labelled))
-        # A weight of zero means the same as leaving the text out.
-        rows = np.flatnonzero(weights)
-        parts = [rows]
-        if sets_aside and len(rows) > 1:
-            parts = [*split_rows(targets, rows, self.validation_fraction, seeds.split)]
-        labelled = [(documents.take(part), targets.codes[part], weights[part]) for part in parts]
-        return labelled[0], labelled[1] if len(parts) > 1 and len(parts[1]) else None
 
     def _hand_over(self, language_model: ULMFiTLanguageModel, error: BaseException) -> None:
         """Let a language model outlive the error after it: it may be hours of training.

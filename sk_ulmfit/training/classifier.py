@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from skorch.callbacks import GradientNormClipping
+from skorch.callbacks import EpochScoring, GradientNormClipping
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -202,7 +202,9 @@ def train_classifier(
     """
     if options.max_epochs == 0:
         return [], None
-    callbacks = GradientNormClipping(25.0), GradualUnfreezing(options.unfreeze_schedule)
+    callbacks = [GradientNormClipping(25.0), GradualUnfreezing(options.unfreeze_schedule)]
+    if valid is not None:
+        callbacks.append(EpochScoring("accuracy", lower_is_better=False, name="valid_acc"))
     masks = MaskSource(seeded_generator(options.seed, options.device))
     groups = layer_groups("classifier", len(module.encoder.layers))
     net = ClassifierNet(

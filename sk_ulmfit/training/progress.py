@@ -18,7 +18,8 @@ class ProgressBar(Callback):
     """Show how much has been trained, how fast, and the time left.
 
     A language model's bar counts tokens and shows the perplexity, which is a mean over about the
-    last hundred batches. A classifier's counts documents.
+    last hundred batches. A classifier's counts documents, and shows loss and accuracy on the texts
+    that are set aside, if there are any.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ class ProgressBar(Callback):
         shown = _perplexity if self.unit == "tok" else "{:.3f}".format
         if "valid_loss" in last:
             held_out["valid"] = shown(last["valid_loss"])
+        if "valid_acc" in last:
+            held_out["accuracy"] = f"{last['valid_acc']:.3f}"
         state = self._state(net, **held_out)
         if self.unit == "doc":
             state["loss"] = shown(last["train_loss"])

@@ -56,6 +56,8 @@ def solved_stage(
     valid: Labelled | None,
     options: ClassifierOptions,
     seed: int,
+    *,
+    keeps_out: bool = False,
 ) -> tuple[TrainedClassifier, Outcome]:
     """Train a classifier from a solved head on, and keep what helped (stage 3).
 
@@ -67,6 +69,8 @@ def solved_stage(
         What is held out says how much of the training is kept.
     options : ClassifierOptions
     seed : int
+    keeps_out : bool, default=False
+        Whether nothing is ever solved for what is held out, since it is not of the training texts.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def solved_stage(
         return begin, outcome
     kept = keep_what_helped(begin, outcome.weights, valid, options)
     helped = any(chosen["trained_share"] for chosen in kept.solved.values())
-    if not (helped or options.calibrate):  # then no text needs to be held out
+    if not (helped or options.calibrate or keeps_out):  # then no text needs to be held out
         kept = begin_solved(start, _joined(train, valid), options, seed)
     return kept, outcome._replace(weights=kept.weights)
 

@@ -12,8 +12,8 @@ import pytest
 from skorch.callbacks import Callback
 from tqdm import tqdm
 
-from sk_ulmfit import explain
-from sk_ulmfit.training.progress import ProgressBar
+from sk_ulmfit import explain, progress_bar
+from sk_ulmfit.training.progress import _FORMAT, ProgressBar
 from tests.helpers import banking, classifier, language_model
 
 TEXTS, LABELS = banking()
@@ -115,3 +115,30 @@ def test_a_stream_that_works_shows_the_bar(monkeypatch):
     classifier(max_epochs=1, verbose=1).fit(lm.transform(TEXTS), LABELS)
     for label in ("Counting words", "Tokenising", "forward LM", "forward classifier"):
         assert label in stream.getvalue()
+
+
+def test_a_log_file_gets_lines_now_and_then(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    now = [0.0]
+    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: now[0])
+    bar = progress_bar.Bar(total=100, desc="work", unit="doc", bar_format=_FORMAT)
+    for _ in range(4):
+        now[0] += 6.0
+        bar.update(20)
+        bar.set_postfix({"loss": "0.5"})
+    assert re.fullmatch(r"(work, [48]0%, .*, loss=0.5\n){2}", stream.getvalue())
+    bar.update(20)
+    bar.close()
+    bar.close()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3 and lines[-1].startswith("work, 100%")
+    assert not set(stream.getvalue()) & set("\r\x1b|")
+
+
+def test_a_log_file_gets_the_accuracy_on_held_out_texts(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    classifier(max_epochs=1, verbose=1, early_stopping=True).fit(TEXTS, LABELS)
+    [line] = [line for line in stream.getvalue().splitlines() if "classifier" in line]
+    assert re.search(r"epoch=1/1, valid=\d\.\d{3}, accuracy=[01]\.\d{3}, loss=", line), line
