@@ -131,6 +131,9 @@ class RowPipeline(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         return self._asked().predict_proba(self._texts(X))
 
+    def decision_function(self, X):
+        return self._asked().decision_function(self._texts(X))
+
     def score(self, X, y, sample_weight=None):
         return self._asked().score(self._texts(X), y, sample_weight=sample_weight)
 
