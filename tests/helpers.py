@@ -9,6 +9,7 @@ import pytest
 import sklearn
 import torch
 from sklearn.utils.fixes import parse_version
+from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.datasets import load_banking77
@@ -56,3 +57,23 @@ def needs_sklearn(version: str, why: str) -> pytest.MarkDecorator:
     """Skip a test of what scikit-learn itself cannot do before some version."""
     earlier = parse_version(sklearn.__version__) < parse_version(version)
     return pytest.mark.skipif(earlier, reason=f"scikit-learn before {version}: {why}")
+
+
+class Cut(Exception):
+    """What stands for a power cut in this process."""
+
+
+class CutAfter(Callback):
+    """Break a training off after some batches."""
+
+    def __init__(self, n_batches):
+        self.n_batches = n_batches
+
+    def initialize(self):
+        self.seen_ = 0
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.seen_ += training
+        if self.seen_ == self.n_batches:
+            raise Cut

@@ -18,6 +18,7 @@ from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, files, load
 from sk_ulmfit.datasets import load_banking77
+from tests.helpers import Cut, CutAfter
 
 pytestmark = pytest.mark.one_version
 
@@ -30,26 +31,6 @@ SMALL = {
     "random_state": 0,
     "max_epochs": 3,
 }
-
-
-class Cut(Exception):
-    """What stands for a power cut in this process."""
-
-
-class CutAfter(Callback):
-    """Break a training off after some batches."""
-
-    def __init__(self, n_batches):
-        self.n_batches = n_batches
-
-    def initialize(self):
-        self.seen_ = 0
-        return self
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        self.seen_ += training
-        if self.seen_ == self.n_batches:
-            raise Cut
 
 
 def cut_after(n_batches, X, directory, **params):
