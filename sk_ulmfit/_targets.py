@@ -35,6 +35,9 @@ _NEW_CLASS = (
 )
 _UNKNOWN_CLASS = "No text of y has it: leave these texts out, or give some of them to y."
 
+# As many classes as texts are no mistake in a toy example.
+_FEW_TEXTS = 20
+
 # Beyond it squares of gradients would leave float32.
 _LARGEST_WEIGHT = 1e12
 
@@ -123,6 +126,7 @@ def encode_targets(
     if classes is None:
         classes, codes = np.unique(known, return_inverse=True)
         _check_minus_one(labels, classes)
+        _check_repeated(known, classes)
         return Targets(labelled, codes.astype(np.int64), classes, multilabel=False)
     if _COMPARABLE[known.dtype.kind] == _COMPARABLE[classes.dtype.kind]:
         codes = np.searchsorted(classes, known).clip(max=len(classes) - 1)
@@ -265,12 +269,26 @@ def _check_minus_one(labels: Labels, classes: np.ndarray) -> None:
     )
 
 
+def _check_repeated(known: np.ndarray, classes: np.ndarray) -> None:
+    """Say that nothing can be learned of labels that all differ: they may be the texts."""
+    if classes.dtype.kind == "U" and len(known) == len(classes) >= _FEW_TEXTS:
+        warnings.warn(
+            f"Every one of the {len(known)} texts has a class of its own, the first "
+            f"{reprlib.repr(known.tolist()[0])}: fit(X, y) takes the texts first and their labels "
+            "second.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
 def _indicator_targets(y: np.ndarray, classes: np.ndarray | None) -> Targets:
     y = check_array(y, dtype=None, ensure_all_finite=False)
-    if y.dtype.kind in "fO" and any(is_missing(value) for value in y.flat):
+    values = list(y.flat) if y.dtype.kind in "ifO" else []
+    if any(map(is_missing, values)) or {-1, 0} <= {value for value in values if value in (-1, 0)}:
         raise ValueError(
-            "y has rows without labels, which a multilabel problem cannot have: leave these texts "
-            "out, and let a ULMFiTLanguageModel learn from them."
+            "y has entries that are missing or -1, which a multilabel problem cannot have: every "
+            "text needs all of its labels, 0 or 1. Otherwise leave these texts out, and let a "
+            "ULMFiTLanguageModel learn from them."
         )
     if y.dtype.kind not in "biufO" or not np.isin(y, (0, 1)).all():
         raise ValueError(

@@ -33,6 +33,7 @@ from .models import TrainedClassifier
 from .models.names import directions_of, load_pretrained
 from .modules import POOLINGS
 from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
+from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.classifier import ClassifierOptions, classifier_stage, hidden_sizes
@@ -334,7 +335,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Warns
         -----
         UserWarning
-            If -1 stands among classes that are numbers: it may have been meant as one of them.
+            If -1 stands among classes that are numbers: it may have been meant as one of them. If
+            every text has a class of its own, a text is many times as long as others, or the
+            language model does not know the language of the texts.
         """
         going_on = self.warm_start and hasattr(self, "trained_")
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
@@ -433,6 +436,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 hidden_sizes(self.head_sizes, len(targets.classes), solves),
                 self.pooling,
             )
+        warn_of_long_texts(documents.lengths, self.max_length)
         train, valid = set_aside(documents, targets, weights, validation_fraction, seeds.split)
         if own_val is not None:
             texts, known = own_val

@@ -40,9 +40,9 @@ from .text.corpus import (
     TextsOnDisk,
     TextSource,
     full_disk_named,
-    warn_of_unknown_words,
 )
 from .text.files import as_text_files, texts_in
+from .text.notices import warn_of_another_language, warn_of_unknown_words
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
 from .text.validation import check_texts, is_stream
@@ -340,7 +340,8 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         RuntimeWarning
             If the disk fills up while training: it goes on without new checkpoints.
         UserWarning
-            If most tokens of the texts are not in the vocabulary.
+            If most tokens of the texts are not in the vocabulary, or the pretrained model does not
+            know their language.
 
         Notes
         -----
@@ -430,6 +431,8 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
         if going_on or self.pretrained is not None:
             start = self.trained_ if going_on else self._pretrained()
+            if not going_on and isinstance(source, TextsInMemory):
+                warn_of_another_language(source.texts, start.tokenizer)
             if max_epochs == 0 and not self._reads_new_words(start):
                 return start
             return start.with_tokenizer(source.grow(start.tokenizer, **growth))

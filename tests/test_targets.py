@@ -366,3 +366,15 @@ def test_a_class_with_one_text_leaves_the_others_their_shares():
     for seed in range(20):
         _, held_out = split([0] * 500 + [1] * 30 + [2], 0.1, seed)
         assert np.bincount(held_out).tolist() in ([50, 3], [51, 3])
+
+
+def test_labels_that_all_differ_may_be_the_texts():
+    texts = [f"question {i}" for i in range(30)]
+    with pytest.warns(UserWarning, match="a class of its own.*labels second"):
+        classifier(max_epochs=0).fit(["card", "app"] * 15, texts)
+
+
+def test_minus_one_among_several_labels_is_told():
+    y = np.array([[1, 0], [0, -1]] * 10)
+    with pytest.raises(ValueError, match="missing or -1, which a multilabel problem cannot have"):
+        classifier().fit(["card", "app"] * 10, y)

@@ -83,8 +83,9 @@ def _load(pretrained: Any) -> TrainedLanguageModel:
     estimator = getattr(pretrained, "estimator", pretrained)  # a FrozenEstimator's
     if not hasattr(estimator, "perplexity"):
         raise TypeError(
-            "pretrained must be None, the name of a shipped model, a directory that save() wrote, "
-            f"or a fitted ULMFiTLanguageModel, got {type(pretrained).__name__}."
+            "What a language model begins with (pretrained, or language_model of a classifier) has "
+            "to be None, the name of a shipped model, a directory that save() wrote, or a fitted "
+            f"ULMFiTLanguageModel, got {type(pretrained).__name__}. Texts are given to fit()."
         )
     if not hasattr(estimator, "trained_"):
         raise ValueError(

@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,9 +33,6 @@ _COPY = "texts.jsonl"
 
 # What one worker gets at a time: large enough that sending a tokenizer along costs little.
 _CHARACTERS = 4_000_000
-
-# Tokens that are looked at together: the ids may be a memory map larger than memory.
-_AT_ONCE = 10_000_000
 
 # Which texts tell a tokenizer from others, and how many of their characters.
 _EVERY_TEXT_OF_THE_FIRST, _EVERY, _BEGINNING = 1_000, 100, 10_000
@@ -218,45 +213,6 @@ class TextsOnDisk:
 
     def _damaged(self, what: str) -> ValueError:
         return ValueError(f"{what}: delete {self.directory} to tokenise the texts again.")
-
-
-def warn_of_unknown_words(documents: TokenLists, vocab: Vocabulary) -> None:
-    """Say so if a language model would learn little but that words are unknown.
-
-    Parameters
-    ----------
-    documents : TokenLists
-        Texts that it is trained on.
-    vocab : Vocabulary
-
-    Warns
-    -----
-    UserWarning
-        If more than half of the tokens are not in the vocabulary.
-    """
-    n_words = len(documents.ids) - len(documents)  # without xxbos
-    n_unknown = sum(
-        int(np.count_nonzero(documents.ids[start : start + _AT_ONCE] == vocab.unk_id))
-        for start in range(0, len(documents.ids), _AT_ONCE)
-    )
-    if 2 * n_unknown > n_words:
-        warnings.warn(
-            f"{n_unknown / n_words:.0%} of the tokens of the texts are not in the vocabulary and "
-            "are all read as xxunk. A lower min_freq adds rare words to it; tokenizer='subword' "
-            "(of a model with pretrained=None) makes known pieces of words of any language.",
-            UserWarning,
-            stacklevel=_users_stacklevel(),
-        )
-
-
-def _users_stacklevel() -> int:
-    """How far up the code is that called this package, perhaps through scikit-learn."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
-        ("sk_ulmfit.", "sklearn.", "joblib.")
-    ):
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 class _Observed:

@@ -208,7 +208,9 @@ def train_classifier(
     masks = MaskSource(seeded_generator(options.seed, options.device))
     groups = layer_groups("classifier", len(module.encoder.layers))
     net = ClassifierNet(
-        **common_arguments(module, masks, valid, options, *callbacks),
+        **common_arguments(
+            module, masks, valid, options, *callbacks, costs=_costs(options, len(groups))
+        ),
         frozen_dropout=options.frozen_dropout,
         criterion=ClassificationLoss,
         criterion__multilabel=multilabel,
@@ -221,6 +223,14 @@ def train_classifier(
     )
     net.fit(train, y=None)
     return history_of(net.history), net.interrupt_
+
+
+def _costs(options: ClassifierOptions, n_groups: int) -> list[float]:
+    """What the epochs cost: the way back through all layers twice as much as the way forward."""
+    plan = trained_groups(options.unfreeze_schedule, n_groups, options.max_epochs)
+    depths = [n_groups - min(groups) for groups in plan]
+    known = 1.0 if options.frozen_dropout else 0.01  # of vectors that are computed once
+    return [known if depth == 1 else 1 + 2 * depth / n_groups for depth in depths]
 
 
 class ClassifierNet(ClassifierMixin, ULMFiTNet):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import signal
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +22,7 @@ from ..models.networks import Weights
 from ..modules.dropout import MaskSource
 from .devices import mixed_precision, resolve_device, warn_of_busy_cores
 from .distributed import own_share
+from .forecast import Forecast
 from .progress import ProgressBar
 
 
@@ -269,8 +270,9 @@ def common_arguments(
     options: TrainingOptions,
     *callbacks: Callback,
     unit: str = "doc",
+    costs: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """Arguments that both nets share."""
+    """Arguments that both nets share; `costs` are those of `Forecast`."""
     schedule = ScheduledLR(options.schedule, options.cut_frac, options.lr_ratio)
     every: list[Any] = [DiscriminativeLR(options.lr_decay), schedule]
     if options.early_stopping:
@@ -282,8 +284,10 @@ def common_arguments(
         )
         every.append(stopping)
     every.extend(callbacks)  # behind early stopping, whose state a checkpoint sets
-    if options.verbose and own_share().is_first:
-        every.append(ProgressBar(options.label, unit))
+    if own_share().is_first:
+        every.append(Forecast(options.label, unit, bool(options.verbose), costs))
+        if options.verbose:
+            every.append(ProgressBar(options.label, unit))
     # By names of our own: skorch calls callbacks of one name together, where the first stands, and
     # would call a user's EarlyStopping before the score that it monitors.
     named = [(f"sk_ulmfit_{type(callback).__name__}", callback) for callback in every]
