@@ -18,6 +18,10 @@ from .pooling import Pools, pool_chunk, pooled_size, pools_every_layer
 # rest again in the backward pass: memory then hardly grows with the length of a document.
 CHUNKS_KEPT_FOR_BACKWARD = 8
 
+# What a step of Adam moves a solved head by, as a share of what it would move coefficients of
+# standardised inputs. Rates that the encoder needs would otherwise destroy the solution.
+SOLVED_STEP = 0.1
+
 
 class HeadBlock(nn.Module):
     """Batch normalisation, dropout and a linear layer.
@@ -80,14 +84,15 @@ class Head(nn.Module):
         """Make a head without hidden layers a linear model of standardised inputs.
 
         The model's inputs have been divided by the root of their number too: the logits then
-        change about as much by a step of Adam, however many they are.
+        change about as much by a step of Adam, however many they are. A solved head has little
+        left to learn, so its steps are made small beside those of the layers below.
         """
         (block,) = self.blocks
         block.norm.reset_parameters()
         block.norm.running_mean.copy_(mean)  # type: ignore[union-attr]
         block.norm.running_var.copy_(variance)  # type: ignore[union-attr]
-        block.norm.weight.fill_(len(mean) ** -0.5)
-        block.weight.copy_(coef)
+        block.norm.weight.fill_(SOLVED_STEP * len(mean) ** -0.5)
+        block.weight.copy_(coef / SOLVED_STEP)
         block.bias.copy_(intercept)
 
     def keep_scale(self) -> None:

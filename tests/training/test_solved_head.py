@@ -121,6 +121,22 @@ def test_head_begins_at_the_linear_model_in_training_too():
     assert np.array_equal(head.blocks[0].norm.running_mean, x.mean(0)), "no batch changes it"
 
 
+@pytest.mark.parametrize("n_features", [50, 3000])
+def test_a_step_of_adam_moves_a_solved_head_a_little(n_features):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(100, n_features)).astype(np.float32))
+    head = Head([n_features, 2], [0.0])
+    head.keep_scale()
+    parts = [np.zeros(n_features), np.ones(n_features), np.zeros((2, n_features)), np.zeros(2)]
+    head.begin_at(*(torch.from_numpy(part) for part in parts))
+    optimizer = torch.optim.Adam([head.blocks[0].weight], lr=0.01)
+    torch.nn.functional.cross_entropy(head(x, MaskSource()), (x[:, 0] > 0).long()).backward()
+    optimizer.step()
+    # (coefficients of unscaled inputs: the sum of all inputs times the rate, 2 to 20)
+    moved = head(x, MaskSource()).abs().max()
+    assert 1e-4 < moved < 0.05
+
+
 def test_before_the_first_step_predictions_are_those_of_the_regression(data, documents, at_start):
     found = solved(word_features=False, random_state=1).fit(documents[0], data[1])
     x, other = (documents[i].features("cpu") for i in (0, 1))
