@@ -112,7 +112,7 @@ class TrainedClassifier(Answering):
             read = tokens.reversed() if direction == "backward" else tokens
             logits = predict_logits(module, read, device)
             if direction in self.words:
-                logits += self.words[direction].logits(tokens)
+                logits += self.words[direction].logits(tokens, self.language_model.sentences)
             found.append(logits)
         return found
 
@@ -202,8 +202,11 @@ class TrainedClassifier(Answering):
         words = {}
         for direction in language_model.directions:
             if parts := weights.pop(f"words-{direction}", {}):
-                words[direction] = WordTerm(**parts)
-                words[direction].check(len(language_model.tokenizer.vocab), len(classes))
+                # (the first models had coefficients of their words alone)
+                none = {"meaning": np.zeros((len(classes), 0), np.float32)}
+                words[direction] = WordTerm(**{**none, **parts})
+                size = language_model.sentences.size if language_model.sentences else 0
+                words[direction].check(len(language_model.tokenizer.vocab), len(classes), size)
         solved = description.get("solved", {})
         if type(solved) is not dict or not words.keys() <= solved.keys() <= weights.keys():
             raise ValueError(f"What was solved for cannot be {solved!r:.80}.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
+from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..modules import pooled_size
 from ..modules.awd_lstm import EncoderSizes
@@ -21,6 +23,9 @@ POOLING = "concat-layers"
 # Length of a text's vector among the features, at which C=1 of a logistic regression is about what
 # cross-validation chooses.
 _GAIN = np.float32(3.0)
+
+# Vectors of zeros, of no length, stay what they are.
+_ABOVE_ZERO = np.float32(1e-9)
 
 
 class SentenceVectors:
@@ -100,7 +105,7 @@ class SentenceVectors:
         vectors = self.word_means(tokens) + self.arrays["offset"]
         for name, pooled in scaled.items():
             vectors += pooled @ self.arrays[f"{name}.map"] / len(scaled)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + np.float32(1e-9)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + _ABOVE_ZERO
         return _GAIN * np.hstack([vectors, *scaled.values()])
 
     def word_means(self, tokens: TokenLists) -> np.ndarray:
@@ -109,6 +114,12 @@ class SentenceVectors:
         shape = (len(tokens), len(words))
         counts = sparse.csr_matrix((weights, tokens.ids, tokens.offsets), shape)
         return np.asarray(counts @ words / counts.sum(axis=1), dtype=np.float32)
+
+    def word_directions(self, tokens: TokenLists) -> np.ndarray:
+        """Where a text's vector points by its words alone, rows of length 1."""
+        means = self.word_means(tokens) + self.arrays["offset"]
+        found: np.ndarray = means / (np.linalg.norm(means, axis=1, keepdims=True) + _ABOVE_ZERO)
+        return found
 
     def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:
         """Carry the words over to another vocabulary.
@@ -152,18 +163,25 @@ class SentenceVectors:
         )
 
 
+_NGRAMS = HashingVectorizer(
+    analyzer="char_wb", ngram_range=(3, 5), n_features=1 << 16, alternate_sign=False, norm=None
+)
+
+
+@lru_cache(maxsize=1)
+def _ngrams_of(known: tuple[str, ...]) -> sparse.csr_matrix:
+    """Which character n-grams words have: it takes a second, and is asked anew by every fit."""
+    found = _NGRAMS.transform(known)
+    found.data[:] = 1.0
+    return found
+
+
 def _from_spelling(new: list[str], known: tuple[str, ...], vectors: np.ndarray) -> np.ndarray:
     """Vectors of words by their character n-grams, shape (len(new), size)."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    ngrams = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(3, 5), n_features=1 << 16, alternate_sign=False, norm=None
-    )
-    found = ngrams.transform(known)
-    found.data[:] = 1.0
+    found = _ngrams_of(known)
     # Shrunk means: an n-gram of many unlike words says little, one of a single word half of it.
     means = (found.T @ vectors) / (np.asarray(found.sum(axis=0)).T + 1.0)
-    spelled = ngrams.transform(new) @ means
+    spelled = _NGRAMS.transform(new) @ means
     length = np.linalg.norm(vectors, axis=1).mean()
     return spelled * (length / (np.linalg.norm(spelled, axis=1, keepdims=True) + 1e-9))
 

@@ -117,7 +117,8 @@ def classifier_stage(
     def read(data: Labelled, direction: str, rng: np.random.Generator | None) -> LabelledDocuments:
         documents, targets, weights = data
         term = start.words.get(direction)
-        word_logits = None if term is None else term.logits(documents)
+        sentences = start.language_model.sentences
+        word_logits = None if term is None else term.logits(documents, sentences)
         if used is not None:
             documents = documents.renumbered(renumbering(vocab_size, used))
         documents = documents.reversed() if direction == "backward" else documents

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array
-from scipy.special import softmax
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -17,8 +16,7 @@ from sklearn.pipeline import Pipeline
 from sk_ulmfit import ULMFiTClassifier, explain, load
 from sk_ulmfit.modules.classifier import Head
 from sk_ulmfit.modules.dropout import MaskSource
-from sk_ulmfit.training import solved_head
-from sk_ulmfit.training.solved_head import solve_head
+from sk_ulmfit.training import regression, solved_head
 from tests.helpers import ROUNDING, banking, classifier, language_model
 
 
@@ -45,61 +43,6 @@ def solved(**params) -> ULMFiTClassifier:
 @pytest.fixture(scope="module")
 def at_start(data, documents):
     return solved().fit(documents[0], data[1])
-
-
-# The regression.
-
-
-@pytest.fixture(scope="module")
-def numbers():
-    rng = np.random.default_rng(0)
-    y = rng.integers(3, size=90)
-    vectors = rng.normal(size=(90, 40)) / np.sqrt(40)
-    vectors[np.arange(90), y] += 0.4
-    words = csr_array((rng.random((90, 25)) < 0.1) / 2.0)
-    return vectors.astype(np.float32), words, y, rng.uniform(0.5, 1.5, size=90)
-
-
-@pytest.mark.parametrize("few", [True, False])
-@pytest.mark.parametrize("multilabel", [False, True])
-def test_solution_is_that_of_scikit_learn(monkeypatch, numbers, few, multilabel):
-    monkeypatch.setattr(solved_head, "_MOST_COMPARED", 90 if few else 40)
-    vectors, words, y, weights = numbers
-    targets = np.eye(3)[y] if multilabel else y
-    if multilabel:
-        targets[:, 2] = targets[:, 0]
-    head = solve_head(vectors, words, targets, weights, 3, seed=0)
-    beside = np.hstack([vectors, words.toarray() * np.sqrt(head.word_share)])
-    # (its intercepts are not held back at all)
-    reference = LogisticRegression(C=head.strength, tol=1e-6, max_iter=1000)
-    if multilabel:
-        p = np.column_stack(
-            [reference.fit(beside, t, weights).predict_proba(beside)[:, 1] for t in targets.T]
-        )
-    else:
-        p = reference.fit(beside, y, weights).predict_proba(beside)
-    logits = vectors @ head.coef.T + words @ head.word_coef.T + head.intercept
-    own = 1 / (1 + np.exp(-logits)) if multilabel else softmax(logits, axis=1)
-    np.testing.assert_allclose(own, p, atol=0.01)
-
-
-def test_words_count_where_they_help_and_not_where_they_do_not(numbers):
-    vectors, _, y, weights = numbers
-    telling = csr_array(np.eye(3)[y])
-    assert solve_head(vectors, telling, y, weights, 3, seed=0).word_share > 0
-    telling, noise = np.eye(3, dtype=np.float32)[y], csr_array(np.eye(90))
-    head = solve_head(telling, noise, y, weights, 3, seed=0)
-    assert head.word_share == 0 and not head.word_coef.any()
-
-
-@pytest.mark.parametrize("y", [[0], [0, 1], [0, 0, 0], [2, 0, 0, 0, 0, 0]])
-def test_few_texts_and_classes_that_no_text_has(y):
-    vectors = np.eye(len(y), 8, dtype=np.float32)
-    head = solve_head(vectors, csr_array((len(y), 0)), np.array(y), np.ones(len(y)), 4, seed=0)
-    assert np.isfinite(head.coef).all() and np.isfinite(head.intercept).all()
-    assert head.intercept.argmax() in y
-    absent = sorted(set(range(4)) - set(y))
-    assert (head.intercept[absent] < head.intercept[y[-1]]).all()
 
 
 # The head of the network.
@@ -154,6 +97,50 @@ def test_before_the_first_step_predictions_are_those_of_the_regression(data, doc
     assert at_start.score(documents[1], data[3]) > 0.8
 
 
+@pytest.fixture(scope="module")
+def knowing(data):
+    """A language model that has learned what texts mean from a teacher who tells the classes."""
+    lm = language_model(max_epochs=1, direction="both").fit(data[0] + data[2])
+    teacher = np.eye(3)[np.unique(data[1], return_inverse=True)[1]]
+    teacher += np.random.default_rng(0).normal(scale=0.3, size=teacher.shape)
+    return lm.fit_sentences(data[0], teacher, size=3, max_epochs=5)
+
+
+@pytest.mark.parametrize("pooling", ["concat-layers", "mean"])
+def test_meaning_goes_into_head_and_words(monkeypatch, data, knowing, pooling):
+    solutions = []
+
+    def remembered(blocks, *args):
+        solutions.append((blocks, regression.solve(blocks, *args)))
+        coef = {name: coef.copy() for name, coef in solutions[-1][1].coef.items()}
+        return replace(solutions[-1][1], coef=coef)
+
+    monkeypatch.setattr(solved_head, "solve", remembered)
+    documents = knowing.transform(data[0])
+    clf = solved(pooling=pooling).fit(documents, data[1])
+    trained = clf.trained_
+    found = trained.logits(documents.tokens, torch.device("cpu"), 70)
+    for (blocks, solution), logits in zip(solutions, found, strict=True):
+        assert set(blocks) == {"form", "words", "meaning"}
+        expected = solution.intercept + sum(
+            block @ solution.coef[name].T for name, block in blocks.items()
+        )
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert clf.score(knowing.transform(data[2]), data[3]) > 0.8
+    other = pickle.loads(pickle.dumps(clf))
+    assert np.array_equal(other.predict_proba(documents), clf.predict_proba(documents))
+
+
+def test_words_meaning_alone_is_left_without_word_features(tmp_path, data, knowing):
+    documents = knowing.transform(data[0])
+    clf = solved(word_features=False).fit(documents, data[1])
+    term = clf.trained_.words["forward"]
+    assert not term.coef.size and term.meaning.shape == (3, 3)
+    clf.save(tmp_path / "model")
+    expected = clf.predict_proba(data[2])
+    assert np.array_equal(load(tmp_path / "model").predict_proba(data[2]), expected)
+
+
 # The estimator.
 
 
@@ -202,7 +189,7 @@ def test_training_that_spoils_is_undone(caplog, data, documents, at_start):
 
 def test_training_that_helps_is_kept(data, documents, monkeypatch):
     # A start that knows next to nothing, as that of a language model of another kind.
-    monkeypatch.setattr(solved_head, "STRENGTHS", (1e-3,))
+    monkeypatch.setattr(regression, "STRENGTHS", (1e-3,))
     trained = solved(max_epochs=10, word_features=False, validation_fraction=0.3)
     trained.fit(documents[0], data[1])
     assert trained.trained_.solved["forward"]["trained_share"] > 0

@@ -1,0 +1,331 @@
+"""Regularised regression on blocks of features, each of which counts as much as it is worth.
+
+A block is a matrix with a row a text, of about unit length: what a text means, say, or which words
+it has. Rows enter by their inner products alone, summed over the blocks by a share each, so that
+shares and strength can be tried at the cost of a small matrix however many features there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+from scipy.special import expit
+
+# Inverse strengths of the penalty that are compared, as C of LogisticRegression: a larger one fits
+# closer. Shares of blocks are relative, their geometric mean is 1.
+STRENGTHS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
+
+# Shares and strength are chosen on this many texts at most.
+_MOST_COMPARED = 700
+
+# More texts than this are not solved by inner products: the coefficients themselves are fewer.
+_MOST_BY_PRODUCTS = 2000
+
+# What a doubling of one share beside the others has to gain, about: on few texts differences of
+# the loss are chance.
+_COST_OF_UNEQUAL_SHARES = 0.02
+
+# Scores of the ridge regressions, which predict 0 or 1, are divided by one of these to be logits.
+_TEMPERATURES = np.geomspace(0.01, 1.0, 9)
+
+# The inner product of all texts that lets ridge regressions have an intercept.
+CONSTANT = 10.0
+
+# The penalty on intercepts, as a share of that on coefficients: without any, the one of a class
+# that no text has would fall without end.
+_INTERCEPT_PENALTY = 1e-2
+
+Blocks = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Solution of a regression on blocks of features.
+
+    Parameters
+    ----------
+    coef : dict of str to ndarray of shape (n_outputs, n_features)
+        Of every block.
+    intercept : ndarray of shape (n_outputs,)
+    strength : float
+        What the cross-validation chose.
+    shares : dict of str to float
+        How much every block counts.
+    loss : float
+        Cross entropy on texts held out by the cross-validation, NaN where there was none.
+    """
+
+    coef: dict[str, np.ndarray]
+    intercept: np.ndarray
+    strength: float
+    shares: dict[str, float]
+    loss: float
+
+
+def solve(
+    blocks: Blocks, targets: np.ndarray, weights: np.ndarray, n_outputs: int, seed: int
+) -> Solution:
+    """Fit a multinomial or, of rows of targets, a binary regression for every output.
+
+    Parameters
+    ----------
+    blocks : dict of str to ndarray or csr_array of shape (n, n_features)
+        Rows have about unit length.
+    targets : ndarray of shape (n,) or (n, n_outputs)
+        Class numbers, or 0/1 rows of a multilabel problem.
+    weights : ndarray of shape (n,)
+    n_outputs : int
+    seed : int
+        Of the texts that are compared, and the folds.
+    """
+    n = len(weights)
+    # (no text has any of its features: it says nothing)
+    blocks = {name: block for name, block in blocks.items() if block.shape[1]}
+    regression = Regression.of_targets(targets, weights, n_outputs)
+    some = np.sort(np.random.default_rng(seed).permutation(n)[:_MOST_COMPARED])
+    compared = regression.of(some)
+    products = [_products(block[some]) for block in blocks.values()]
+    shares = choose_shares(products, compared)
+    summed = _weighted_sum(shares, products)
+    strength, loss = choose_strength(summed, compared, seed)
+    if n <= _MOST_BY_PRODUCTS:
+        if n > len(some):
+            summed = _weighted_sum(shares, [_products(block) for block in blocks.values()])
+        coordinates, back = _coordinates(summed)
+        theta, intercept = regression.solve([coordinates], strength)
+        dual = back @ theta
+        coef = [share * (b.T @ dual) for share, b in zip(shares, blocks.values(), strict=True)]
+    else:
+        roots = np.sqrt(shares).astype(np.float32)
+        scaled = [block * root for root, block in zip(roots, blocks.values(), strict=True)]
+        theta, intercept = regression.solve(scaled, strength)
+        parts = np.split(theta, np.cumsum([block.shape[1] for block in scaled])[:-1])
+        coef = [part * root for root, part in zip(roots, parts, strict=True)]
+    return Solution(
+        {name: np.asarray(c.T, np.float32) for name, c in zip(blocks, coef, strict=True)},
+        np.asarray(intercept, np.float32),
+        strength,
+        {name: float(share) for name, share in zip(blocks, shares, strict=True)},
+        loss,
+    )
+
+
+def choose_shares(products: Sequence[np.ndarray], regression: Regression) -> np.ndarray:
+    """How much every block should count, of geometric mean 1.
+
+    Ridge regressions on the targets predict every text from all others in closed form; how good
+    these predictions are as logits (at their best temperature) is what shares are compared by.
+
+    Parameters
+    ----------
+    products : sequence of ndarray of shape (n, n)
+        Inner products of the rows of every block.
+    regression : Regression
+
+    Returns
+    -------
+    ndarray of shape (n_blocks,)
+    """
+    n_blocks = len(products)
+    if n_blocks == 1 or len(regression.weights) < 3:
+        return np.ones(n_blocks)
+    weights = regression.weights
+    chance = 0.5 if regression.multilabel else 0.0
+
+    @cache
+    def loss(logs: tuple[float, ...]) -> float:
+        summed = _weighted_sum(4.0 ** np.array(logs), products)
+        scores = left_out_scores(summed, regression) - chance
+        losses = (regression.losses(scores / t)[0] @ weights for t in _TEMPERATURES)
+        return min(losses) / weights.sum() + _COST_OF_UNEQUAL_SHARES * float(np.std(logs))
+
+    # All together, then one after the other.
+    best = min(((start,) * n_blocks for start in range(-1, 5)), key=loss)
+    for _ in range(2):
+        before = best
+        for i in range(n_blocks):
+            steps = (0, -3, -2, -1, 1, 2, 3)
+            best = min(((*best[:i], best[i] + s, *best[i + 1 :]) for s in steps), key=loss)
+        if best == before:
+            break
+    return 4.0 ** (np.array(best) - np.mean(best))
+
+
+def left_out_scores(products: np.ndarray, regression: Regression) -> np.ndarray:
+    """Scores of every text by the ridge regression on all others, which targets are 0 or 1 of.
+
+    Parameters
+    ----------
+    products : ndarray of shape (n, n)
+    regression : Regression
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs)
+    """
+    weights = regression.weights
+    centred = regression.one_hot - weights @ regression.one_hot / weights.sum()
+    inverse = np.linalg.inv(products + CONSTANT + np.diag(1.0 / weights))
+    scores: np.ndarray = regression.one_hot - (inverse @ centred) / np.diag(inverse)[:, None]
+    return scores
+
+
+def choose_strength(products: np.ndarray, regression: Regression, seed: int) -> tuple[float, float]:
+    """The strength that predicts texts left out best, and the loss on them.
+
+    Parameters
+    ----------
+    products : ndarray of shape (n, n)
+    regression : Regression
+    seed : int
+        Of the folds.
+    """
+    n = len(products)
+    n_folds = min(5 if n <= 250 else 3, n)
+    place = len(STRENGTHS) // 2
+    if n_folds < 2:
+        return STRENGTHS[place], np.nan
+    # Folds in which classes (or sets of labels) are as frequent as they can be.
+    _, kind = np.unique(regression.one_hot, axis=0, return_inverse=True)
+    fold = np.empty(n, dtype=int)
+    fold[np.lexsort((np.random.default_rng(seed).random(n), kind.ravel()))] = np.arange(n) % n_folds
+    tries = [
+        _fold(products, regression, np.flatnonzero(fold != i), np.flatnonzero(fold == i))
+        for i in range(n_folds)
+    ]
+
+    @cache
+    def loss(place: int) -> float:
+        return float(sum(attempt(STRENGTHS[place]) for attempt in tries) / regression.weights.sum())
+
+    # Uphill from the middle: the loss has one valley.
+    while True:
+        near = range(max(0, place - 1), min(len(STRENGTHS), place + 2))
+        best = min(near, key=loss)
+        if best == place:
+            return STRENGTHS[place], loss(place)
+        place = best
+
+
+def _fold(
+    products: np.ndarray, regression: Regression, rest: np.ndarray, out: np.ndarray
+) -> Callable[[float], float]:
+    """Summed loss on texts left out, by the strength."""
+    coordinates, back = _coordinates(products[np.ix_(rest, rest)])
+    left_out = products[np.ix_(out, rest)] @ back
+    training, test = regression.of(rest), regression.of(out)
+    last: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def loss(strength: float) -> float:
+        theta, intercept = training.solve(
+            [coordinates], strength, last[-1] if last else None, tolerance=1e-5
+        )
+        last.append((theta, intercept))
+        return float(test.losses(left_out @ theta + intercept)[0] @ test.weights)
+
+    return loss
+
+
+def _products(block: Any) -> np.ndarray:
+    # (sums of float32 would not be positive definite)
+    block = block.astype(np.float64)
+    found = block @ block.T
+    return found if isinstance(found, np.ndarray) else found.toarray()
+
+
+def _weighted_sum(shares: np.ndarray, products: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(sum(s * one for s, one in zip(shares, products, strict=True)))
+
+
+def _coordinates(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of rows that have these inner products, and what turns new rows to them.
+
+    Returns
+    -------
+    coordinates : ndarray of shape (n, n)
+    back : ndarray of shape (n, n)
+        ``products_with_new @ back`` are the coordinates of new rows.
+    """
+    n = len(products)
+    # (a little more than zero, where rows are equal or zero)
+    lower = np.linalg.cholesky(products + np.eye(n) * (1e-6 * max(products.trace() / n, 1e-6)))
+    return lower, solve_triangular(lower, np.eye(n), lower=True).T
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Targets and weights of a regression with a squared penalty on its coefficients.
+
+    Parameters
+    ----------
+    one_hot : ndarray of shape (n, n_outputs)
+    weights : ndarray of shape (n,)
+    multilabel : bool
+    """
+
+    one_hot: np.ndarray
+    weights: np.ndarray
+    multilabel: bool
+
+    @classmethod
+    def of_targets(cls, targets: np.ndarray, weights: np.ndarray, n_outputs: int) -> Regression:
+        multilabel = targets.ndim == 2
+        one_hot = targets if multilabel else np.eye(n_outputs)[targets]
+        return cls(one_hot.astype(np.float64), weights, multilabel)
+
+    def of(self, rows: np.ndarray) -> Regression:
+        return Regression(self.one_hot[rows], self.weights[rows], self.multilabel)
+
+    def losses(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Cross entropy of every row, and its slopes in the logits."""
+        if self.multilabel:
+            each = np.logaddexp(0, logits) - self.one_hot * logits
+            return each.sum(axis=1), expit(logits) - self.one_hot
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        # (a probability that is rounded to zero has a large loss, not an infinite one)
+        return -np.log((self.one_hot * p).sum(axis=1) + 1e-30), p - self.one_hot
+
+    def solve(
+        self,
+        blocks: Sequence[Any],
+        strength: float,
+        start: tuple[np.ndarray, np.ndarray] | None = None,
+        tolerance: float = 1e-7,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients of shape (n_features, n_outputs) and intercepts, by L-BFGS.
+
+        The features are columns of several matrices, dense and sparse ones.
+        """
+        n_outputs = self.one_hot.shape[1]
+        ends = np.cumsum([block.shape[1] for block in blocks])
+        scale = 1 / max(self.weights.sum(), 1e-12)
+        penalty = scale / strength
+
+        def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            theta = flat.reshape(-1, n_outputs)
+            parts = np.split(theta[:-1].astype(blocks[0].dtype), ends[:-1])
+            logits = theta[-1] + sum(b @ part for b, part in zip(blocks, parts, strict=True))
+            losses, slopes = self.losses(logits)
+            residual = (scale * self.weights)[:, None] * slopes
+            gradient = np.empty_like(theta)
+            typed = residual.astype(blocks[0].dtype)
+            np.concatenate([block.T @ typed for block in blocks], out=gradient[:-1])
+            gradient[-1] = residual.sum(axis=0)
+            shrunk = penalty * theta
+            shrunk[-1] *= _INTERCEPT_PENALTY
+            loss = scale * (losses @ self.weights) + 0.5 * np.vdot(shrunk, theta)
+            return float(loss), (gradient + shrunk).ravel()
+
+        begin = np.zeros((ends[-1] + 1, n_outputs)) if start is None else np.vstack(start)
+        begin = begin.ravel()
+        options = {"maxiter": 500, "ftol": tolerance, "gtol": 1e-6}
+        found = minimize(loss_and_gradient, begin, jac=True, method="L-BFGS-B", options=options)
+        theta = found.x.reshape(-1, n_outputs)
+        return theta[:-1], theta[-1]

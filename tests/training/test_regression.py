@@ -1,0 +1,95 @@
+"""Regression on blocks of features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+
+from sk_ulmfit.training import regression
+from sk_ulmfit.training.regression import Regression, choose_shares, solve
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=90)
+    vectors = rng.normal(size=(90, 40)) / np.sqrt(40)
+    vectors[np.arange(90), y] += 0.4
+    words = csr_array(((rng.random((90, 25)) < 0.1) / 2.0).astype(np.float32))
+    return vectors.astype(np.float32), words, y, rng.uniform(0.5, 1.5, size=90)
+
+
+@pytest.mark.parametrize("most", [(700, 2000), (40, 2000), (40, 50)])
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_solution_is_that_of_scikit_learn(monkeypatch, numbers, most, multilabel):
+    for name, n in zip(("_MOST_COMPARED", "_MOST_BY_PRODUCTS"), most, strict=True):
+        monkeypatch.setattr(regression, name, n)
+    vectors, words, y, weights = numbers
+    targets = np.eye(3)[y] if multilabel else y
+    if multilabel:
+        targets[:, 2] = targets[:, 0]
+    blocks = {"form": vectors, "words": words}
+    found = solve(blocks, targets, weights, 3, seed=0)
+    roots = {name: share**0.5 for name, share in found.shares.items()}
+    beside = np.hstack([vectors * roots["form"], words.toarray() * roots["words"]])
+    # (its intercepts are not held back at all)
+    reference = LogisticRegression(C=found.strength, tol=1e-6, max_iter=1000)
+    if multilabel:
+        p = np.column_stack(
+            [reference.fit(beside, t, weights).predict_proba(beside)[:, 1] for t in targets.T]
+        )
+    else:
+        p = reference.fit(beside, y, weights).predict_proba(beside)
+    logits = found.intercept + sum(block @ found.coef[name].T for name, block in blocks.items())
+    own = 1 / (1 + np.exp(-logits)) if multilabel else softmax(logits, axis=1)
+    np.testing.assert_allclose(own, p, atol=0.01)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_what_tells_counts_more_than_what_does_not(numbers, multilabel):
+    telling, _, y, weights = numbers
+    targets = np.eye(3)[y] if multilabel else y
+    noise = np.random.default_rng(1).normal(size=(90, 4)).astype(np.float32) / 2
+    found = solve({"tells": telling, "noise": noise}, targets, weights, 3, seed=0)
+    assert found.shares["tells"] > 2 * found.shares["noise"]
+    assert found.shares["tells"] * found.shares["noise"] == pytest.approx(1)
+
+
+def test_predictions_left_out_are_those_of_regressions_without_the_text(numbers):
+    # What shares are compared by, against ridge regressions that are fitted anew.
+    vectors, _, y, weights = numbers
+    products = [vectors.astype(float) @ vectors.T]
+    task = Regression.of_targets(y, weights, 3)
+    found = regression.left_out_scores(products[0], task)
+    mean = weights @ task.one_hot / weights.sum()
+    for out in (0, 50):
+        rest = np.delete(np.arange(90), out)
+        kernel = products[0] + regression.CONSTANT
+        inner = kernel[np.ix_(rest, rest)] + np.diag(1 / weights[rest])
+        dual = np.linalg.solve(inner, task.one_hot[rest] - mean)
+        np.testing.assert_allclose(found[out], mean + kernel[out, rest] @ dual, atol=1e-8)
+
+
+def test_blocks_of_equal_rows_and_blocks_without_features():
+    same = np.ones((30, 4), np.float32)
+    none = csr_array((30, 0), dtype=np.float32)
+    found = solve({"same": same, "none": none}, np.arange(30) % 2, np.ones(30), 2, seed=0)
+    assert found.shares == {"same": 1.0} and np.isfinite(found.coef["same"]).all()
+
+
+def test_shares_of_very_few_texts_are_equal():
+    task = Regression.of_targets(np.array([0, 1]), np.ones(2), 2)
+    assert choose_shares([np.eye(2), np.eye(2)], task).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("y", [[0], [0, 1], [0, 0, 0], [2, 0, 0, 0, 0, 0]])
+def test_few_texts_and_classes_that_no_text_has(y):
+    blocks = {name: np.eye(len(y), 8, dtype=np.float32) for name in ("form", "meaning")}
+    found = solve(blocks, np.array(y), np.ones(len(y)), 4, seed=0)
+    assert all(np.isfinite(coef).all() for coef in found.coef.values())
+    assert np.isfinite(found.intercept).all() and found.intercept.argmax() in y
+    absent = sorted(set(range(4)) - set(y))
+    assert (found.intercept[absent] < found.intercept[y[-1]]).all()
