@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..calibration import fit_temperature
 from ..models.classifier import TrainedClassifier
 from ..models.inference import pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
@@ -193,36 +194,37 @@ def keep_what_helped(
     """Go back from trained weights toward those of the solved start, as far as held-out texts say.
 
     Weights between those of a start that generalises and those that training made of them are
-    often better than both (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
-    Training has to be better than the start by more than a standard error, or none of it is kept.
+    often better than both (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). Each
+    candidate is judged by its loss at the temperature that suits it: trained weights predict
+    better and are too sure at the same time. What is kept has that temperature.
     """
     documents, targets, weights = held_out
     regression = Regression.of_targets(targets, weights, len(begin.classes))
     kept = dict(begin.weights)
     chosen = {name: dict(choice) for name, choice in begin.solved.items()}
+    answers = []
     for direction, goal in trained.items():
-
-        def losses(between: Weights, direction: str = direction) -> np.ndarray:
-            model = replace(begin, weights={direction: between})
-            (logits,) = model.logits(documents, options.device, options.bptt)
-            return regression.weights * regression.losses(logits.astype(np.float64))[0]
-
-        at_start = losses(begin.weights[direction])
-        best = 0.0
-        for share in _TRAINED_SHARES:
+        compared = []
+        for share in (0.0, *_TRAINED_SHARES):
             between = {
                 name: np.asarray(array + share * (goal[name] - array), array.dtype)
                 for name, array in begin.weights[direction].items()
             }
-            gains = at_start - losses(between)
-            if gains.mean() > max(best, gains.std() / np.sqrt(len(gains))):
-                kept[direction], best = between, float(gains.mean())
-                chosen[direction]["trained_share"] = share
+            model = replace(begin, weights={direction: between})
+            (logits,) = model.logits(documents, options.device, options.bptt)
+            temperature = fit_temperature([logits], targets, weights, begin.multilabel)
+            losses, _ = regression.losses(logits.astype(np.float64) / temperature)
+            compared.append((float(np.mean(regression.weights * losses)), share, between, logits))
+        loss, share, kept[direction], logits = min(compared, key=lambda one: one[:2])
+        chosen[direction]["trained_share"] = share
+        answers.append(logits)
         _log.info(
             "%s: %g of what training changed is kept; loss %.3f -> %.3f on %d texts held out",
-            *(direction, chosen[direction]["trained_share"], at_start.mean()),
-            *(at_start.mean() - best, len(documents)),
+            *(direction, share, compared[0][0], loss, len(documents)),
         )
+    if any(choice["trained_share"] for choice in chosen.values()):
+        temperature = fit_temperature(answers, targets, weights, begin.multilabel)
+        begin = replace(begin, temperature=temperature)
     return replace(begin, weights=kept, solved=chosen)
 
 

@@ -17,6 +17,7 @@ from sk_ulmfit import ULMFiTClassifier, explain, load
 from sk_ulmfit.modules.classifier import Head
 from sk_ulmfit.modules.dropout import MaskSource
 from sk_ulmfit.training import regression, solved_head
+from sk_ulmfit.training.classifier import ClassifierOptions
 from tests.helpers import ROUNDING, banking, classifier, language_model
 
 
@@ -195,6 +196,25 @@ def test_training_that_helps_is_kept(data, documents, monkeypatch):
     assert trained.trained_.solved["forward"]["trained_share"] > 0
     start = solved(word_features=False).fit(documents[0], data[1])
     assert trained.score(documents[1], data[3]) > start.score(documents[1], data[3])
+
+
+def test_training_that_helps_and_is_too_sure_is_kept(data, documents, monkeypatch):
+    monkeypatch.setattr(solved_head, "_TRAINED_SHARES", (1.0,))
+    clf = solved(word_features=False).fit(documents[0], data[1])
+    trained = clf.trained_
+    better = dict(trained.weights["forward"])
+    guess, sure = dict(better), dict(better)
+    guess["head.blocks.0.weight"] = np.zeros_like(better["head.blocks.0.weight"])
+    sure["head.blocks.0.weight"] = 30 * better["head.blocks.0.weight"]
+    begin = replace(trained, weights={"forward": guess})
+    tokens = documents[1].tokens
+    held_out = tokens, np.searchsorted(trained.classes, data[3]), np.ones(len(tokens))
+    options = ClassifierOptions.of(clf, seed=0)
+    kept = solved_head.keep_what_helped(begin, {"forward": sure}, held_out, options)
+    assert kept.solved["forward"]["trained_share"] > 0 and kept.temperature > 1
+    logits = (model.logits(tokens, options.device, 70)[0] for model in (kept, trained))
+    one, other = (answer.argmax(axis=1) for answer in logits)
+    assert np.mean(one == other) > 0.9
 
 
 def test_what_goes_on_keeps_head_and_words(data, documents, at_start):
