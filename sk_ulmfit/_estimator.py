@@ -16,7 +16,8 @@ from ._compat import Interval, StrOptions
 from ._parameters import describe_parameters
 from ._version import __version__
 from .models.directory import digest_of_model, write_model
-from .schedules import SCHEDULES
+from .schedules import MOST_EPOCHS, SCHEDULES
+from .training.net import check_callbacks
 
 DIRECTIONS = {
     "forward": ("forward",),
@@ -63,7 +64,7 @@ class ULMFiTEstimator(BaseEstimator):
         "schedule": [StrOptions(set(SCHEDULES))],
         "cut_frac": [Interval(Real, 0, 1, closed="neither")],
         "lr_ratio": [Interval(Real, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "max_epochs": [Interval(Integral, 0, MOST_EPOCHS, closed="both")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "bptt": [Interval(Integral, 1, None, closed="left")],
         "dropout_mult": [Interval(Real, 0, None, closed="left")],
@@ -78,6 +79,10 @@ class ULMFiTEstimator(BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_callbacks(self.callbacks)
 
     @property
     def _n_epochs(self) -> int:

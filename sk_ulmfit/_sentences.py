@@ -18,6 +18,7 @@ from ._estimator import random_numbers
 from .models import TrainedLanguageModel
 from .models.sentences import POOLING, SentenceVectors, scales
 from .text.corpus import TextSource
+from .text.files import texts_or_stream
 from .training.checkpoints import claim_directory
 from .training.devices import resolve_device
 from .training.language_model import LanguageModelOptions
@@ -108,7 +109,7 @@ class SentenceLearning:
         start = self.trained_ if hasattr(self, "trained_") else self._untrained()
         with TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True) as temporary:
             directory = Path(self.checkpoint_dir or temporary, "sentences")
-            source = self._source(X, directory)
+            source = self._source(texts_or_stream(X), directory)
             targets = check_targets(targets)
             seeds: Sequence[int] = [random_numbers(self.random_state).randint(1 << 31)]
             if self.checkpoint_dir is not None:

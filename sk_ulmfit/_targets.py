@@ -372,6 +372,8 @@ def _weights_of_classes(classes: np.ndarray, codes: np.ndarray, class_weight: An
         if len(present := np.unique(codes)):
             weights[present] = compute_class_weight("balanced", classes=present, y=codes)
         return weights
+    if classes.dtype.kind == "M":
+        class_weight = {_date(key, classes.dtype): w for key, w in class_weight.items()}
     known = dict.fromkeys(classes.tolist())
     unknown = [label for label in class_weight if label not in known]
     # Some more are no matter, as in scikit-learn: a fold may lack a class. But a misspelt one
@@ -387,6 +389,14 @@ def _weights_of_classes(classes: np.ndarray, codes: np.ndarray, class_weight: An
                 f"{label!r} is none."
             )
     return np.array([float(class_weight.get(label, 1.0)) for label in known])
+
+
+def _date(label: Any, dtype: np.dtype) -> Any:
+    """A date of numpy, pandas or Python as an array's `tolist` gives it."""
+    try:
+        return np.datetime64(label).astype(dtype).item()
+    except ValueError:
+        return label  # none, and none of the classes
 
 
 def _is_weight(value: Any) -> bool:

@@ -38,7 +38,7 @@ from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.classifier import ClassifierOptions, classifier_stage, hidden_sizes
 from .training.devices import resolve_device
-from .training.net import TrainingInterrupted
+from .training.net import TrainingInterrupted, check_callbacks
 from .training.solved_head import solved_stage
 
 
@@ -418,7 +418,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
         `relative` tells whether only ratios of the texts' weights count.
         """
-        resolve_device(self.device)  # before hours of training, what would fail after them
+        # Before hours of training, what would fail after them.
+        resolve_device(self.device)
+        check_callbacks(self.callbacks, validation_fraction is not None or own_val is not None)
         first = () if going_on else ("start",)
         seeds = self._seeds(going_on, *first, "split", "training", "head")
         weights = self._weights(targets, sample_weight, relative)

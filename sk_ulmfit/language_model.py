@@ -35,17 +35,18 @@ from .models import TrainedLanguageModel
 from .models.names import load_pretrained
 from .models.sentences import POOLING
 from .modules import POOLINGS, pooled_size
+from .modules.awd_lstm import DEEPEST, WIDEST
 from .text.corpus import (
     TextsInMemory,
     TextsOnDisk,
     TextSource,
     full_disk_named,
 )
-from .text.files import as_text_files, texts_in
+from .text.files import texts_in, texts_or_stream
 from .text.notices import warn_of_another_language, warn_of_unknown_words
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
-from .text.validation import check_texts, is_stream
+from .text.validation import check_texts
 from .training.checkpoints import claim_directory, only_run
 from .training.devices import resolve_device
 from .training.distributed import own_share
@@ -217,10 +218,13 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         "tokenizer": "no_validation",  # type: ignore[dict-item]
         "max_vocab": [Interval(Integral, 10, None, closed="left")],
         "min_freq": [Interval(Integral, 1, None, closed="left")],
-        "emb_size": [Interval(Integral, 1, None, closed="left")],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        "emb_size": [Interval(Integral, 1, WIDEST, closed="both")],
+        "hidden_size": [Interval(Integral, 1, WIDEST, closed="both")],
+        "n_layers": [Interval(Integral, 1, DEEPEST, closed="both")],
+        "max_epochs": [
+            *ULMFiTEstimator._parameter_constraints["max_epochs"],
+            StrOptions({"auto"}),
+        ],
         "softmax_samples": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "checkpoint_dir": [str, PathLike, None],
         "checkpoint_minutes": [Interval(Real, 0, None, closed="left")],
@@ -348,8 +352,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         Processes started by ``torchrun`` train one model together, each on its share of every
         batch, and all end with that model.
         """
-        with self._directory(X) as directory:
-            return self._fit_in(directory, X)  # (no memory map is open any more after it)
+        texts = texts_or_stream(X)
+        with self._directory(texts) as directory:
+            return self._fit_in(directory, texts)  # (no memory map is open any more after it)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
@@ -387,20 +392,20 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         # Layers that have learned nothing yet need not be gone easy on.
         return 1.0 if from_scratch else self.lr_decay
 
-    def _directory(self, X: Any) -> AbstractContextManager[Any]:
+    def _directory(self, texts: Iterable[str]) -> AbstractContextManager[Any]:
         """Where a corpus is kept that may be larger than memory, and checkpoints are."""
         if self.checkpoint_dir is not None:
             return only_run(local_path(self.checkpoint_dir))
-        if as_text_files(X) is None and not is_stream(X):
+        if isinstance(texts, list):
             return nullcontext()
         # Errors: on Windows what another process has open, a virus scanner say, cannot be removed.
         return TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True)
 
-    def _fit_in(self, directory: Any, X: Any) -> ULMFiTLanguageModel:
+    def _fit_in(self, directory: Any, texts: Iterable[str]) -> ULMFiTLanguageModel:
         going_on = self.warm_start and hasattr(self, "trained_")
         share = own_share()
         seeds = self._seeds(going_on, "start", "split", "training")
-        source = self._source(X, directory)
+        source = self._source(texts, directory)
         with share.first_alone(), full_disk_named(directory):
             if self.checkpoint_dir is not None:
                 description = self._describe_training(source, going_on)
@@ -415,11 +420,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         # (of processes that train one model together, those of the first)
         return Seeds(*own_share().agreed(list(super()._seeds(going_on, *names))))
 
-    def _source(self, X: Any, directory: Any) -> TextSource:
-        files = as_text_files(X)
-        if files is None and not is_stream(X):
-            return TextsInMemory(check_texts(X))
-        texts = X if files is None else files
+    def _source(self, texts: Iterable[str], directory: Any) -> TextSource:
+        if isinstance(texts, list):
+            return TextsInMemory(texts)
         corpus = Path(directory, "corpus")
         return TextsOnDisk(texts, corpus, n_jobs=self.n_jobs, verbose=bool(self.verbose))
 
@@ -478,6 +481,8 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
             weights = {**(start.weights if going_on else {}), **outcome.weights}
             start, before = replace(start, weights=weights), continued(before, outcome.history)
         self._set_fitted(start, before, from_scratch)
+        if not going_on:
+            self.__dict__.pop("sentence_history_", None)  # (of a model that is no more)
         self._count_fit(going_on, seeds)
         if interrupt is not None:
             raise TrainingInterrupted(outcome.history) from interrupt

@@ -21,6 +21,9 @@ __all__ = [
     "trained_groups",
 ]
 
+# More epochs than a training can have: a list of them would fill the memory.
+MOST_EPOCHS = 1_000_000
+
 UNFREEZE_SCHEDULES = ("gradual", "full", "last", "chain-thaw")
 
 
@@ -193,7 +196,14 @@ def discriminative_rates(lr: float, n_groups: int, decay: float = 2.6) -> list[f
     -------
     list of float
     """
-    return [lr / decay ** (n_groups - 1 - group) for group in range(n_groups)]
+    return [lr / _power(decay, n_groups - 1 - group) for group in range(n_groups)]
+
+
+def _power(base: float, exponent: int) -> float:
+    try:
+        return float(base**exponent)
+    except OverflowError:
+        return math.inf
 
 
 def trained_groups(
@@ -248,10 +258,11 @@ def trained_groups(
 
 def _own_schedule(epochs: list[int], n_groups: int) -> list[tuple[int, ...]]:
     whole = all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 0 for n in epochs)
-    if not epochs or not whole or sum(epochs) == 0:
+    if not epochs or not whole or not 0 < sum(epochs) <= MOST_EPOCHS:
         raise ValueError(
             "unfreeze_schedule as a tuple holds the number of epochs of each step, whole numbers "
-            f"of which one at least is above 0, got {tuple(epochs)!r}."
+            f"of which one at least is above 0 (at most {MOST_EPOCHS} in all), got "
+            f"{tuple(epochs)!r}."
         )
     if len(epochs) > n_groups:
         raise ValueError(

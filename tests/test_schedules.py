@@ -54,6 +54,7 @@ def test_discriminative_rates():
         [0.01 / 2.6**3, 0.01 / 2.6**2, 0.01 / 2.6, 0.01]
     )
     assert discriminative_rates(0.01, 3, 1.0) == [0.01] * 3
+    assert discriminative_rates(0.01, 3, 1e300) == [0.0, 0.01 / 1e300, 0.01]
 
 
 def test_gradual_unfreezing_takes_one_more_layer_each_epoch():

@@ -227,6 +227,18 @@ def test_labels_of_another_kind_than_the_classes(of_y, of_classes):
             encode_targets(y, 2, classes)
 
 
+@pytest.mark.parametrize("unit", ["D", "ns"])
+@pytest.mark.parametrize(
+    "day", [np.datetime64("2020-01-01"), date(2020, 1, 1), pd.Timestamp("2020-01-01")], ids=repr
+)
+def test_class_weight_of_dates(day, unit):
+    y = np.array(["2020-01-01", "2021-01-01"] * 2, dtype=f"M8[{unit}]")
+    targets = encode_targets(y, 4)
+    np.testing.assert_allclose(document_weights(targets, {day: 3.0}, None), [1.5, 0.5] * 2)
+    with pytest.raises(ValueError, match="which is not in"):
+        document_weights(targets, {"some day": 3.0}, None)
+
+
 def keys(classes):
     return dict.fromkeys(classes).keys()
 

@@ -13,6 +13,10 @@ from torch.nn import functional as F
 
 from .dropout import Dropouts, MaskSource
 
+# The widest layers, and most of them, that a network is made with: a zero too many in a number
+# would fill the memory, or take hours to build.
+WIDEST, DEEPEST = 2**14, 100
+
 # One (hidden, cell) pair a layer, each of shape (1, batch, size of the layer).
 EncoderState = list[tuple[Tensor, Tensor]]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..files import local_path
-from .validation import check_texts
+from .validation import check_texts, is_stream
 
 _OPENERS: dict[str, Callable[..., IO[str]]] = {
     ".gz": gzip.open,
@@ -75,6 +75,14 @@ def as_text_files(X: Any) -> TextFiles | None:
     if isinstance(X, (list, tuple)) and X and all(isinstance(item, PathLike) for item in X):
         return TextFiles(X)
     return None
+
+
+def texts_or_stream(X: Any) -> list[str] | Iterable[str]:
+    """Checked texts in a list, or what may be larger than memory: files, or a stream of texts."""
+    files = as_text_files(X)
+    if files is not None:
+        return files
+    return X if is_stream(X) else check_texts(X)
 
 
 def texts_in(X: Any) -> list[str]:

@@ -21,7 +21,7 @@ from ..models import TrainedClassifier
 from ..models.inference import length_batches, pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
 from ..modules import AWD_CLASSIFIER_DROPOUTS, TextClassifier
-from ..modules.awd_lstm import full_precision
+from ..modules.awd_lstm import WIDEST, full_precision
 from ..modules.dropout import MaskSource
 from ..schedules import layer_groups, trained_groups
 from ..text.token_lists import TokenLists
@@ -75,10 +75,10 @@ def hidden_sizes(head_sizes: Sequence[int] | str, n_classes: int, solved: bool) 
     """
     if isinstance(head_sizes, str):
         return () if solved else (min(max(50, 2 * n_classes), _WIDEST_HEAD),)
-    if not all(isinstance(size, Integral) and size >= 1 for size in head_sizes):
+    if not all(isinstance(size, Integral) and 1 <= size <= WIDEST for size in head_sizes):
         raise ValueError(
-            "head_sizes must hold the widths of the head's hidden layers, whole numbers from 1 up, "
-            f"got {head_sizes!r}."
+            "head_sizes must hold the widths of the head's hidden layers, whole numbers from 1 to "
+            f"{WIDEST}, got {head_sizes!r}."
         )
     if solved and len(head_sizes):
         raise ValueError(

@@ -111,9 +111,11 @@ def train_language_model(
             module.load_state_dict(finished["module"])
             return history_of(finished["history"]), None
         callbacks.append(checkpoints)
-    n_samples = options.softmax_samples
+    n_samples, vocab_size = options.softmax_samples, module.encoder.sizes.vocab_size
     if n_samples == "auto":
-        n_samples = _SAMPLES if module.encoder.sizes.vocab_size > _LARGE_VOCABULARY else None
+        n_samples = _SAMPLES if vocab_size > _LARGE_VOCABULARY else None
+    elif n_samples is not None and int(n_samples) >= vocab_size:
+        n_samples = None  # the whole softmax costs less
     # (the processes that share a training sum up dense gradients)
     by_rows = options.device.type == "cpu" and share.count == 1
     generator = seeded_generator(options.seed, options.device)

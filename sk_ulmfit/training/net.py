@@ -178,6 +178,12 @@ class ULMFiTNet(NeuralNet):
             return super().infer(x, **fit_params)
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        if not any(parameter.requires_grad for parameter in self.module_.parameters()):
+            raise ValueError(
+                f"Nothing is left to train in epoch {len(self.history)}: every layer is frozen. Of "
+                "those that train in it (the head first, where layers are unfrozen one by one) a "
+                "callback (Freezer?) has to leave one as it is."
+            )
         try:
             return super().train_step(batch, **fit_params)
         except torch.cuda.OutOfMemoryError as error:
@@ -263,6 +269,46 @@ def is_raised_by_code(interrupt: KeyboardInterrupt) -> bool:
     return dis.opname[code.co_code[place.tb_lasti]] == "RAISE_VARARGS"
 
 
+def check_callbacks(callbacks: Iterable[Any] | None, holds_out: bool = True) -> None:
+    """Refuse callbacks that skorch would fail on after an epoch, or after hours of stage 2.
+
+    Parameters
+    ----------
+    callbacks : iterable or None
+        As users pass them: callbacks, classes of them, or pairs of a name and one of these.
+    holds_out : bool, default=True
+        Whether texts are set aside, whose loss can be watched.
+
+    Raises
+    ------
+    TypeError
+        If one is no callback.
+    ValueError
+        If one watches the loss of texts that are not set aside.
+    """
+    callbacks = [] if callbacks is None else list(callbacks)
+    plain = [c[1] if isinstance(c, (tuple, list)) and len(c) == 2 else c for c in callbacks]
+    plain = [c() if isinstance(c, type) else c for c in plain]  # as skorch does
+    for given, callback in zip(callbacks, plain, strict=True):
+        if not hasattr(callback, "on_train_begin"):
+            raise TypeError(
+                "callbacks must hold callbacks of skorch, or pairs of a name and one, got "
+                f"{given!r}."
+            )
+    if holds_out:
+        return
+    scores = [c.name or c.scoring for c in plain if hasattr(c, "scoring") and not c.on_train]
+    for callback in plain:
+        watched = getattr(callback, "monitor", None)
+        if isinstance(watched, str) and (watched.startswith("valid_") or watched in scores):
+            raise ValueError(
+                f"{type(callback).__name__} watches {watched!r}, but no texts are set aside to "
+                "take it of. Set early_stopping=True, which sets validation_fraction of the texts "
+                "aside in fit (partial_fit sets none aside), give a classifier X_val and y_val, or "
+                "watch 'train_loss'."
+            )
+
+
 def common_arguments(
     module: torch.nn.Module,
     masks: MaskSource,
@@ -273,6 +319,7 @@ def common_arguments(
     costs: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Arguments that both nets share; `costs` are those of `Forecast`."""
+    check_callbacks(options.callbacks, valid is not None)
     schedule = ScheduledLR(options.schedule, options.cut_frac, options.lr_ratio)
     every: list[Any] = [DiscriminativeLR(options.lr_decay), schedule]
     if options.early_stopping:

@@ -85,6 +85,14 @@ def test_no_draws_are_refused():
         ULMFiTLanguageModel(None, softmax_samples=0).fit(["a text"])
 
 
+def test_as_many_draws_as_words_are_the_whole_softmax():
+    texts, _ = banking(2, 10)
+    whole, drawn = (
+        language_model(max_epochs=1, softmax_samples=n).fit(texts) for n in (None, 10**12)
+    )
+    assert drawn.trained_.fingerprint == whole.trained_.fingerprint
+
+
 @pytest.mark.parametrize("vocab_size", [60_000, 250_000, 1_000_000])
 @pytest.mark.parametrize("n_samples", [1, 4096])
 def test_rare_words_are_corrected_as_they_are_drawn(vocab_size, n_samples):

@@ -10,11 +10,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTLanguageModel, load
 from sk_ulmfit.training.sentences import principal_directions, rows_on_disk
-from tests.helpers import language_model
+from tests.helpers import Cut, CutAfter, language_model
 
 TOPICS = {
     "money": "bank card loan payment account cash",
@@ -161,26 +160,6 @@ def test_features_of_a_pretrained_model_need_no_training(learned, start):
     assert len(with_pools.get_feature_names_out()) == features.shape[1]
 
 
-class Cut(Exception):
-    """What stands for a power cut."""
-
-
-class CutAfter(Callback):
-    """Break a training off after some batches."""
-
-    def __init__(self, n_batches):
-        self.n_batches = n_batches
-
-    def initialize(self):
-        self.seen_ = 0
-        return self
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        self.seen_ += training
-        if self.seen_ == self.n_batches:
-            raise Cut
-
-
 def test_cut_off_and_called_again_it_ends_the_same(start, tmp_path):
     texts, targets, _ = taught()
     np.save(tmp_path / "targets.npy", targets)
@@ -274,3 +253,11 @@ def test_features_of_a_model_without_a_teacher_are_scaled_however_it_is_trained(
     np.testing.assert_allclose(varied, 3 / np.sqrt(len(deviations)), rtol=1e-3)
     scaled = lm.trained_.sentences
     assert lm.partial_fit(texts[:20]).trained_.sentences is scaled  # those of the first call stay
+
+
+def test_a_later_fit_begins_without_their_history(learned):
+    again = clone_of(learned)
+    again.partial_fit(["we saw the bank"])
+    assert again.sentence_history_ == learned.sentence_history_
+    again.set_params(max_epochs=1).fit(["we saw the bank"] * 2)
+    assert not hasattr(again, "sentence_history_")
