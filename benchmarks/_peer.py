@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _runs import PAPERS, Labelled
+from _runs import PAPERS, PAPERS_LM, Labelled
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models import TrainedLanguageModel
@@ -56,7 +56,7 @@ def measure_fastai(interpreter: str, train: Labelled, test: Labelled, seed: int)
 def job_for_fastai(folder: str, train: Labelled, test: Labelled, seed: int) -> dict[str, Any]:
     """What `_peer_fastai.py` is told; en-small goes into `folder`."""
     model = load_pretrained("en-small")
-    lm, clf = ULMFiTLanguageModel(), ULMFiTClassifier(**PAPERS)
+    lm, clf = ULMFiTLanguageModel(**PAPERS_LM), ULMFiTClassifier(**PAPERS)
     write_for_fastai(model, Path(folder))
     return {
         "folder": folder,

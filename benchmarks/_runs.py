@@ -18,11 +18,15 @@ from sk_ulmfit import ULMFiTClassifier
 # Parameters of a classifier that is trained by the paper's techniques alone, for as long as what it
 # is compared with.
 PAPERS: dict[str, Any] = {
+    "head_start": "random",
     "max_epochs": 15,
     "r_drop": 0.0,
     "label_smoothing": 0.0,
     "head_sizes": (50,),
 }
+
+# Those of its language model, however few texts there are.
+PAPERS_LM: dict[str, Any] = {"max_epochs": 15, "min_freq": 2}
 
 # Texts and their labels.
 Labelled = tuple[list[str], list[str]]

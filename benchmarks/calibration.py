@@ -19,10 +19,10 @@ from typing import Any
 import _results
 import numpy as np
 from _data import read_split
-from _runs import PAPERS, Labelled, draw, environment
+from _runs import PAPERS, PAPERS_LM, Labelled, draw, environment
 from sklearn.metrics import log_loss
 
-from sk_ulmfit import ULMFiTClassifier
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.calibration import expected_calibration_error, top_predictions
 
 N_BINS = 10
@@ -30,7 +30,8 @@ N_BINS = 10
 
 def measure_calibration(train: Labelled, test: Labelled, seed: int) -> dict[str, Any]:
     """Fit by the paper's techniques and `calibrate=True`; JSON-able figures before and after."""
-    clf = ULMFiTClassifier(calibrate=True, random_state=seed, verbose=1, **PAPERS).fit(*train)
+    lm = ULMFiTLanguageModel(verbose=1, **PAPERS_LM)
+    clf = ULMFiTClassifier(lm, calibrate=True, random_state=seed, verbose=1, **PAPERS).fit(*train)
     documents = clf.language_model_.transform(test[0])
     trained = clf.trained_
     result: dict[str, Any] = {"temperature": round(float(trained.temperature), 4)}

@@ -18,14 +18,14 @@ from typing import Any
 
 import _results
 from _data import read_split
-from _runs import PAPERS, Labelled, measure
+from _runs import PAPERS, PAPERS_LM, Labelled, measure
 from paper import held_out
 from sklearn.frozen import FrozenEstimator
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 
 # What of the defaults was another when the choices were compared.
-START: dict[str, Any] = {"max_epochs": 15}
+START: dict[str, Any] = {"head_start": "random", "max_epochs": 15}
 
 # What each choice changes there; "lm__" is of the language model.
 CHOICES: dict[str, dict[str, Any]] = {
@@ -64,9 +64,9 @@ def run(
 ) -> dict[str, Any]:
     """Train by one choice, and read the texts held out."""
     changed = CHOICES[choice]
-    of_lm = {key.removeprefix(LM): v for key, v in changed.items() if key.startswith(LM)}
+    own = {key.removeprefix(LM): v for key, v in changed.items() if key.startswith(LM)}
     of_clf = START | {key: value for key, value in changed.items() if not key.startswith(LM)}
-    lm = fine_tuned(train[0], seed, of_lm, tuned)
+    lm = fine_tuned(train[0], seed, PAPERS_LM | own, tuned)
     clf = ULMFiTClassifier(lm, random_state=seed, verbose=1, **of_clf)
     described = {"choice": choice, "changed": changed, "n_held_out": len(measured[0])}
     return {**described, **measure(clf, train, measured)}

@@ -28,7 +28,7 @@ import numpy as np
 from _baselines import MiniLM, fasttext, tfidf
 from _data import read_split
 from _peer import measure_fastai
-from _runs import PAPERS, draw, measure
+from _runs import PAPERS, PAPERS_LM, draw, measure
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -43,15 +43,21 @@ def ulmfit(seed: int, direction: str = "forward") -> Pipeline:
     return Pipeline([("lm", lm), ("clf", clf)])
 
 
-def pretrained(seed: int, **params: Any) -> ULMFiTClassifier:
+def pretrained(seed: int) -> ULMFiTClassifier:
     """The shipped language model, with the package's defaults."""
-    return ULMFiTClassifier(random_state=seed, verbose=1, **params)
+    return ULMFiTClassifier(random_state=seed, verbose=1)
 
 
-def pretrained_both(seed: int, **params: Any) -> ULMFiTClassifier:
+def pretrained_both(seed: int) -> ULMFiTClassifier:
     """The same in both directions."""
     lm = ULMFiTLanguageModel(direction="both", verbose=1)
-    return ULMFiTClassifier(lm, random_state=seed, verbose=1, **params)
+    return ULMFiTClassifier(lm, random_state=seed, verbose=1)
+
+
+def plain(seed: int, **params: Any) -> ULMFiTClassifier:
+    """The shipped language model, by the paper's techniques alone."""
+    lm = ULMFiTLanguageModel(verbose=1, **PAPERS_LM, **params)
+    return ULMFiTClassifier(lm, random_state=seed, verbose=1, **PAPERS)
 
 
 def scratch(seed: int, **params: Any) -> ULMFiTClassifier:
@@ -81,8 +87,8 @@ MODELS = {
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
     "en-small": pretrained,
     "en-small-both": pretrained_both,
-    "en-small-plain": lambda seed: pretrained(seed, **PAPERS),
-    "en-small-plain-both": lambda seed: pretrained_both(seed, **PAPERS),
+    "en-small-plain": lambda seed: plain(seed),
+    "en-small-plain-both": lambda seed: plain(seed, direction="both"),
 }
 # Those whose language model is fine-tuned on texts without labels too: what of their classifier is
 # not the package's default.

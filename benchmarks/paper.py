@@ -25,7 +25,7 @@ from typing import Any
 
 import _results
 from _data import read_split
-from _runs import PAPERS, Labelled, draw, measure
+from _runs import PAPERS, PAPERS_LM, Labelled, draw, measure
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -103,7 +103,7 @@ ROWS = {
 
 def model_of(row: Row, seed: int, memory: str | None = None) -> Pipeline:
     """Stages 2 and 3 as the row has them; `memory` is a folder for fitted language models."""
-    params = dict(row.lm)
+    params = {**PAPERS_LM, **row.lm}
     if params.get("pretrained", "") is None:
         sizes = load_pretrained("en-small").sizes  # the architecture of the other rows
         params.update(

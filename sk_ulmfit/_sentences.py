@@ -45,6 +45,7 @@ class SentenceLearning:
     checkpoint_dir: Any
     random_state: Any
     device: Any
+    max_epochs: Any
     output: str
     pooling: str
     trained_: TrainedLanguageModel
@@ -160,8 +161,13 @@ class SentenceLearning:
         return self._pretrained()
 
     def _reads_new_words(self, start: TrainedLanguageModel) -> bool:
-        """Whether words mean something to `start` that it has never been trained on."""
-        return self.output == "features" and bool(start.sentences and start.sentences.size)
+        """Whether words that `start` has never been trained on are told apart all the same.
+
+        A classifier counts them; features know of them what their spelling says.
+        """
+        if self.output == "documents":
+            return self.max_epochs == "auto"  # (0 is a model as it is)
+        return bool(start.sentences and start.sentences.size)
 
     def _scale_pools(self, source: TextSource) -> None:
         """Take the scales of the features from the texts, if the model brings none."""

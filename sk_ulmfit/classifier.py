@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -36,10 +37,13 @@ from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
+from .training.amount import CLASSIFIER_EPOCHS, classifier_epochs
 from .training.classifier import ClassifierOptions, classifier_stage, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted, check_callbacks
 from .training.solved_head import solved_stage
+
+_log = logging.getLogger("sk_ulmfit")
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
@@ -78,8 +82,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Fraction of the steps in which the learning rate rises.
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
-    max_epochs : int, default=25
-        Number of passes over the texts.
+    max_epochs : int or "auto", default="auto"
+        Number of passes over the texts. "auto": as many as the labelled texts are worth. None for
+        fewer than 500 of them, or 40 a class: the head is solved for, which takes seconds, and
+        training would make it no better. 25 for more. `n_epochs_` has what was chosen.
     batch_size : int, default=16
         Number of texts in a step.
     bptt : int, default=70
@@ -103,16 +109,19 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Widths of the head's hidden layers. "auto": one of 50, as the paper's, or of twice as many
         as there are classes if that is more: a layer narrower than the classes would have to tell
         more of them apart than it has units. At most 500: such a layer grows with their square.
-    head_start : {"random", "solved"}, default="random"
+    head_start : {"auto", "solved", "random"}, default="auto"
         What the head's weights are before the first step. "solved": those of a regularised
-        logistic regression on the vectors of the frozen encoder, whose strength cross-validation
-        chooses; the head then has no hidden layers. Training goes on from there [6]_, and only as
-        much of what it changes is kept as is better on `validation_fraction` of the texts by more
-        than a standard error (all texts are solved for if none is). With ``max_epochs=0`` that
-        regression is all: seconds where labels are few. `partial_fit` begins at random.
+        logistic regression on what texts mean (if the language model has learned that), on the
+        vectors of the frozen encoder and on the texts' words; what each of these counts, and the
+        strength, is what predicts texts left out best. The head then has no hidden layers.
+        Training, if `max_epochs` is a number above 0, goes on from there [6]_, and only as much of
+        what it changes is kept as is better on `validation_fraction` of the texts by more than a
+        standard error (all texts are solved for if none is). "auto": solved where
+        ``max_epochs="auto"`` finds that labels are too few to train by, random else. `partial_fit`
+        begins at random.
     word_features : bool, default=True
-        Let a head that begins solved count words as well, as TF-IDF does, beside what the network
-        makes of them, if cross-validation says that it helps. Training leaves these weights.
+        Let a head that begins solved count words as well, as TF-IDF does. Training leaves these
+        weights.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
             default="concat-layers"
         How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
@@ -212,7 +221,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
-        "head_start": [StrOptions({"random", "solved"})],
+        "head_start": [StrOptions({"auto", "random", "solved"})],
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "word_features": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],
@@ -235,7 +245,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         schedule: str = "slanted_triangular",
         cut_frac: float = 0.1,
         lr_ratio: float = 32.0,
-        max_epochs: int = 25,
+        max_epochs: int | str = "auto",
         batch_size: int = 16,
         bptt: int = 70,
         max_length: int | None = None,
@@ -243,7 +253,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         r_drop: float = 1.0,
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
-        head_start: str = "random",
+        head_start: str = "auto",
         word_features: bool = True,
         pooling: str = "concat-layers",
         calibrate: bool = False,
@@ -343,11 +353,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
         own_val = check_validation_set(X_val, y_val, targets)
-        solves = self.head_start == "solved" and not going_on
-        trains = self.max_epochs > 0 or not isinstance(self.unfreeze_schedule, str)
+        solves, n_epochs = self._amount_of_training(targets, going_on)
+        trains = n_epochs > 0 or not isinstance(self.unfreeze_schedule, str)
         sets_aside = self.early_stopping or self.calibrate or (solves and trains)
         fraction = self.validation_fraction if sets_aside and own_val is None else None
-        return self._fit(X, targets, sample_weight, going_on, fraction, own_val, solves=solves)
+        plan: dict[str, Any] = {"solves": solves, "max_epochs": n_epochs}
+        return self._fit(X, targets, sample_weight, going_on, fraction, own_val, **plan)
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -400,6 +411,27 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             )
         changes = {**ONE_EPOCH, "unfreeze_schedule": "full", "relative": False}
         return self._fit(X, targets, sample_weight, going_on, None, None, **changes)
+
+    @property
+    def _n_epochs(self) -> int:
+        return CLASSIFIER_EPOCHS if self.max_epochs == "auto" else int(self.max_epochs)
+
+    def _amount_of_training(self, targets: Targets, going_on: bool) -> tuple[bool, int]:
+        """Whether the head is solved for, and for how many epochs it is trained then."""
+        if going_on:
+            return False, self._n_epochs
+        solves = self.head_start == "solved"
+        n_epochs = self._n_epochs
+        if self.max_epochs == "auto" and isinstance(self.unfreeze_schedule, str):
+            n_labelled, n_classes = int(targets.labelled.sum()), len(targets.classes)
+            few = classifier_epochs(n_labelled, n_classes) == 0
+            solves |= few and (self.head_start, self.head_sizes) == ("auto", "auto")
+            n_epochs = 0 if solves else n_epochs
+            _log.info(
+                "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
+                *(n_labelled, n_classes, "solved" if solves else "random", n_epochs),
+            )
+        return solves, n_epochs
 
     def _fit(
         self,

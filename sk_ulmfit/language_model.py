@@ -47,6 +47,7 @@ from .text.notices import warn_of_another_language, warn_of_unknown_words
 from .text.token_lists import Selection, TokenLists
 from .text.tokenizers import make_tokenizer
 from .text.validation import check_texts
+from .training.amount import FINE_TUNING_EPOCHS, fine_tuning_epochs
 from .training.checkpoints import claim_directory, only_run
 from .training.devices import resolve_device
 from .training.distributed import own_share
@@ -100,8 +101,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
     max_vocab : int, default=60000
         Largest size of the vocabulary. That of a pretrained model grows by words of the texts up
         to this.
-    min_freq : int, default=2
-        A word that occurs less often in the texts does not enter the vocabulary.
+    min_freq : int or "auto", default="auto"
+        A word that occurs less often in the texts does not enter the vocabulary. "auto": 2, and 1
+        where words are only read, not trained.
     emb_size, hidden_size, n_layers : int, default=128, 384, 2
         Sizes of embedding and hidden layers, number of LSTM layers: small, for small corpora on a
         CPU (the paper: 400, 1150, 3). Ignored if `pretrained` is given.
@@ -124,8 +126,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
     max_epochs : int or "auto", default="auto"
-        Number of passes over the texts. 0 uses a pretrained model as it is. "auto": 15, and 0 for
-        features of a pretrained model.
+        Number of passes over the texts. 0 uses a pretrained model as it is. "auto": 15, and none
+        for features of a pretrained model, nor where it is given fewer than 500 texts: what it
+        would learn of these helps no classifier. It reads their new words all the same.
     batch_size : int, default=16
         Number of text streams read side by side.
     softmax_samples : int, "auto" or None, default="auto"
@@ -217,7 +220,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         "direction": [StrOptions(set(DIRECTIONS))],
         "tokenizer": "no_validation",  # type: ignore[dict-item]
         "max_vocab": [Interval(Integral, 10, None, closed="left")],
-        "min_freq": [Interval(Integral, 1, None, closed="left")],
+        "min_freq": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "emb_size": [Interval(Integral, 1, WIDEST, closed="both")],
         "hidden_size": [Interval(Integral, 1, WIDEST, closed="both")],
         "n_layers": [Interval(Integral, 1, DEEPEST, closed="both")],
@@ -244,7 +247,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         direction: str = "forward",
         tokenizer: str | Callable[[str], list[str]] = "word",
         max_vocab: int = 60000,
-        min_freq: int = 2,
+        min_freq: int | str = "auto",
         emb_size: int = 128,
         hidden_size: int = 384,
         n_layers: int = 2,
@@ -385,8 +388,16 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
     @property
     def _n_epochs(self) -> int:
         if self.max_epochs == "auto":
-            return 0 if self.output == "features" and self.pretrained is not None else 15
+            features = self.output == "features" and self.pretrained is not None
+            return 0 if features else FINE_TUNING_EPOCHS
         return int(self.max_epochs)
+
+    def _epochs_on(self, source: TextSource, going_on: bool) -> int:
+        """Number of epochs of a `fit` on these texts."""
+        begins = self.pretrained is not None and not going_on
+        if self.max_epochs == "auto" and begins and isinstance(source, TextsInMemory):
+            return min(self._n_epochs, fine_tuning_epochs(len(source.texts)))
+        return self._n_epochs
 
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.
@@ -406,13 +417,14 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         share = own_share()
         seeds = self._seeds(going_on, "start", "split", "training")
         source = self._source(texts, directory)
+        n_epochs = self._epochs_on(source, going_on)
         with share.first_alone(), full_disk_named(directory):
             if self.checkpoint_dir is not None:
-                description = self._describe_training(source, going_on)
+                description = self._describe_training(source, going_on, n_epochs)
                 seeds = Seeds(*claim_directory(Path(directory), description, seeds[:3]))
-            start = self._start(source, seeds, going_on, self._n_epochs)
-            documents = source.encode(start.tokenizer) if self._n_epochs else None
-        self._train(start, documents, seeds, going_on)
+            start = self._start(source, seeds, going_on, n_epochs)
+            documents = source.encode(start.tokenizer) if n_epochs else None
+        self._train(start, documents, seeds, going_on, max_epochs=n_epochs)
         self._scale_pools(source)
         return self
 
@@ -431,8 +443,11 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
     ) -> TrainedLanguageModel:
         """Weights and vocabulary to begin with."""
         directions = DIRECTIONS[self.direction]
-        growth = {"max_vocab": self.max_vocab, "min_freq": self.min_freq}
-        if going_on or self.pretrained is not None:
+        begins = going_on or self.pretrained is not None
+        rare = 1 if begins and max_epochs == 0 else 2
+        min_freq = rare if self.min_freq == "auto" else int(self.min_freq)
+        growth = {"max_vocab": self.max_vocab, "min_freq": min_freq}
+        if begins:
             start = self.trained_ if going_on else self._pretrained()
             if not going_on and isinstance(source, TextsInMemory):
                 warn_of_another_language(source.texts, start.tokenizer)
@@ -465,7 +480,6 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         before = self.history_ if going_on else []
         from_scratch = self._from_scratch if going_on else self.pretrained is None
         changes["lr_decay"] = self._lr_decay(from_scratch)
-        changes = {"max_epochs": self._n_epochs, **changes}
         options = LanguageModelOptions.of(self, seed=seeds.training, **changes)
         interrupt = None
         if documents is not None:
@@ -488,7 +502,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
             raise TrainingInterrupted(outcome.history) from interrupt
         return self
 
-    def _describe_training(self, source: TextSource, going_on: bool) -> dict[str, Any]:
+    def _describe_training(
+        self, source: TextSource, going_on: bool, n_epochs: int
+    ) -> dict[str, Any]:
         """What the result of `fit` depends on."""
         params = {
             name: value
@@ -502,7 +518,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
             tokenizer, params["pretrained"] = start.tokenizer, start.fingerprint
         else:
             tokenizer = make_tokenizer(self.tokenizer)
-        return {**params, "max_epochs": self._n_epochs, **source.describe(tokenizer)}
+        return {**params, "max_epochs": n_epochs, **source.describe(tokenizer)}
 
     def _split(
         self, documents: TokenLists, options: LanguageModelOptions, seeds: Seeds

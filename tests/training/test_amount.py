@@ -1,0 +1,77 @@
+"""How much training an amount of data is worth."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
+from sk_ulmfit.models.names import load_pretrained
+from sk_ulmfit.training import amount
+from sk_ulmfit.training.amount import classifier_epochs, fine_tuning_epochs
+from tests.helpers import banking
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let twenty texts be many."""
+    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
+    monkeypatch.setattr(amount, "_FEW_TEXTS_A_CLASS", 1)
+
+
+def test_more_data_is_never_worth_less_training():
+    for epochs in (fine_tuning_epochs, lambda n: classifier_epochs(n, 2)):
+        found = [epochs(n) for n in (1, 100, 499, 500, 10**6)]
+        assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
+    assert classifier_epochs(770, 77) == 0 < classifier_epochs(770, 2)
+
+
+def test_few_labels_are_solved_for_in_seconds(caplog):
+    texts, y = banking()
+    with caplog.at_level(logging.INFO, "sk_ulmfit"):
+        clf = ULMFiTClassifier(random_state=0).fit(texts[:60], y[:60])
+    assert "60 labelled texts of 3 classes: the head begins solved" in caplog.text
+    assert (clf.n_epochs_, clf.language_model_.n_epochs_, clf.history_) == (0, 0, [])
+    assert set(clf.trained_.solved["forward"]) > {"meaning", "form", "words"}
+    assert clf.score(texts[60:], y[60:]) > 0.8
+    # The words of the texts are read, without having been trained on.
+    known = load_pretrained("en-small").tokenizer.vocab.tokens
+    assert len(clf.language_model_.vocab_) > len(known)
+
+
+@pytest.mark.parametrize(
+    ("params", "n_epochs", "solved"),
+    [
+        ({"max_epochs": 2}, 2, False),
+        ({"unfreeze_schedule": (1, 1)}, 2, False),
+        ({"head_start": "random", "max_epochs": 1}, 1, False),
+        ({"head_start": "solved"}, 0, True),
+        ({"head_start": "solved", "max_epochs": 1, "lr": 1e-3}, 1, True),
+        ({"max_epochs": 0}, 0, False),
+    ],
+)
+def test_numbers_that_are_given_are_taken(params, n_epochs, solved):
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
+    clf = ULMFiTClassifier(lm, random_state=0, **params).fit(texts, y)
+    assert (clf.n_epochs_, bool(clf.trained_.solved)) == (n_epochs, solved)
+
+
+def test_many_labels_are_trained_by(few, monkeypatch):
+    monkeypatch.setattr("sk_ulmfit.classifier.CLASSIFIER_EPOCHS", 2)
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
+    clf = ULMFiTClassifier(lm, random_state=0).fit(texts, y)
+    assert clf.n_epochs_ == 2 and not clf.trained_.solved
+    going_on = ULMFiTClassifier(lm, random_state=0, warm_start=True).fit(texts[:9], y[:9])
+    assert going_on.n_epochs_ == 0
+    assert going_on.fit(texts[:9], y[:9]).n_epochs_ == 2, "what goes on is trained"
+
+
+def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
+    monkeypatch.setattr("sk_ulmfit.classifier.CLASSIFIER_EPOCHS", 1)
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
+    clf = ULMFiTClassifier(lm, head_sizes=(4,), random_state=0).fit(texts, y)
+    assert clf.trained_.head_sizes == (4,) and clf.n_epochs_ == 1
