@@ -64,7 +64,7 @@ class ULMFiTEstimator(BaseEstimator):
         "schedule": [StrOptions(set(SCHEDULES))],
         "cut_frac": [Interval(Real, 0, 1, closed="neither")],
         "lr_ratio": [Interval(Real, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, MOST_EPOCHS, closed="both")],
+        "max_epochs": [Interval(Integral, 0, MOST_EPOCHS, closed="both"), StrOptions({"auto"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "bptt": [Interval(Integral, 1, None, closed="left")],
         "dropout_mult": [Interval(Real, 0, None, closed="left")],

@@ -222,7 +222,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
         "head_start": [StrOptions({"auto", "random", "solved"})],
-        "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "word_features": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],

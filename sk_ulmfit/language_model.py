@@ -224,10 +224,6 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         "emb_size": [Interval(Integral, 1, WIDEST, closed="both")],
         "hidden_size": [Interval(Integral, 1, WIDEST, closed="both")],
         "n_layers": [Interval(Integral, 1, DEEPEST, closed="both")],
-        "max_epochs": [
-            *ULMFiTEstimator._parameter_constraints["max_epochs"],
-            StrOptions({"auto"}),
-        ],
         "softmax_samples": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "checkpoint_dir": [str, PathLike, None],
         "checkpoint_minutes": [Interval(Real, 0, None, closed="left")],
