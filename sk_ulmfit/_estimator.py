@@ -58,6 +58,9 @@ class ULMFiTEstimator(BaseEstimator):
     # The parameter that may name a model to begin with.
     _start_parameter: ClassVar[str]
 
+    # Epochs of a training that is worth it.
+    _auto_epochs: ClassVar[int]
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "lr": [Interval(Real, 0, None, closed="neither")],
         "lr_decay": [Interval(Real, 1, None, closed="left")],
@@ -87,7 +90,7 @@ class ULMFiTEstimator(BaseEstimator):
     @property
     def _n_epochs(self) -> int:
         """Number of epochs of `fit`."""
-        return int(self.max_epochs)
+        return self._auto_epochs if self.max_epochs == "auto" else int(self.max_epochs)
 
     def _seeds(self, going_on: bool, *names: str) -> Seeds:
         """Draw seeds for one fit, others for each fit that goes on from the one before.

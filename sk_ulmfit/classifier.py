@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -37,13 +36,11 @@ from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.amount import CLASSIFIER_EPOCHS, classifier_epochs
+from .training.amount import CLASSIFIER_EPOCHS, planned_training
 from .training.classifier import ClassifierOptions, classifier_stage, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted, check_callbacks
 from .training.solved_head import solved_stage
-
-_log = logging.getLogger("sk_ulmfit")
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
@@ -233,6 +230,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     language_model_: ULMFiTLanguageModel
 
     _start_parameter = "language_model"
+    _auto_epochs = CLASSIFIER_EPOCHS
 
     def __init__(
         self,
@@ -352,11 +350,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
         own_val = check_validation_set(X_val, y_val, targets)
-        solves, n_epochs = self._amount_of_training(targets, going_on)
-        trains = n_epochs > 0 or not isinstance(self.unfreeze_schedule, str)
-        sets_aside = self.early_stopping or self.calibrate or (solves and trains)
+        n_labelled, n_classes = int(targets.labelled.sum()), len(targets.classes)
+        plan = planned_training(self, n_labelled, n_classes, going_on)
+        trains = plan["max_epochs"] > 0 or not isinstance(self.unfreeze_schedule, str)
+        sets_aside = self.early_stopping or self.calibrate or (plan["solves"] and trains)
         fraction = self.validation_fraction if sets_aside and own_val is None else None
-        plan: dict[str, Any] = {"solves": solves, "max_epochs": n_epochs}
         return self._fit(X, targets, sample_weight, going_on, fraction, own_val, **plan)
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -410,27 +408,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             )
         changes = {**ONE_EPOCH, "unfreeze_schedule": "full", "relative": False}
         return self._fit(X, targets, sample_weight, going_on, None, None, **changes)
-
-    @property
-    def _n_epochs(self) -> int:
-        return CLASSIFIER_EPOCHS if self.max_epochs == "auto" else int(self.max_epochs)
-
-    def _amount_of_training(self, targets: Targets, going_on: bool) -> tuple[bool, int]:
-        """Whether the head is solved for, and for how many epochs it is trained then."""
-        if going_on:
-            return False, self._n_epochs
-        solves = self.head_start == "solved"
-        n_epochs = self._n_epochs
-        if self.max_epochs == "auto" and isinstance(self.unfreeze_schedule, str):
-            n_labelled, n_classes = int(targets.labelled.sum()), len(targets.classes)
-            few = classifier_epochs(n_labelled, n_classes) == 0
-            solves |= few and (self.head_start, self.head_sizes) == ("auto", "auto")
-            n_epochs = 0 if solves else n_epochs
-            _log.info(
-                "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
-                *(n_labelled, n_classes, "solved" if solves else "random", n_epochs),
-            )
-        return solves, n_epochs
 
     def _fit(
         self,

@@ -235,6 +235,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
     trained_: TrainedLanguageModel
 
     _start_parameter = "pretrained"
+    _auto_epochs = FINE_TUNING_EPOCHS
 
     def __init__(
         self,
@@ -383,10 +384,8 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
 
     @property
     def _n_epochs(self) -> int:
-        if self.max_epochs == "auto":
-            features = self.output == "features" and self.pretrained is not None
-            return 0 if features else FINE_TUNING_EPOCHS
-        return int(self.max_epochs)
+        features = self.output == "features" and self.pretrained is not None
+        return 0 if features and self.max_epochs == "auto" else super()._n_epochs
 
     def _epochs_on(self, source: TextSource, going_on: bool) -> int:
         """Number of epochs of a `fit` on these texts."""

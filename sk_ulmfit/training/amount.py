@@ -6,6 +6,11 @@ that equal input gives equal training.
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
+_log = logging.getLogger("sk_ulmfit")
+
 # Epochs of a training that is worth it: of the language model, and of the classifier.
 FINE_TUNING_EPOCHS = 15
 CLASSIFIER_EPOCHS = 25
@@ -41,3 +46,35 @@ def classifier_epochs(n_labelled: int, n_classes: int) -> int:
     """
     few = n_labelled < max(_FEW_TEXTS, _FEW_TEXTS_A_CLASS * n_classes)
     return 0 if few else CLASSIFIER_EPOCHS
+
+
+def planned_training(
+    classifier: Any, n_labelled: int, n_classes: int, going_on: bool
+) -> dict[str, Any]:
+    """What a classifier's parameters ask for, given so many labels.
+
+    Parameters
+    ----------
+    classifier : estimator
+        With `max_epochs`, `head_start`, `head_sizes` and `unfreeze_schedule`.
+    n_labelled, n_classes : int
+    going_on : bool
+        Whether there is a trained head already.
+
+    Returns
+    -------
+    dict
+        "solves", whether the head is solved for, and "max_epochs", of the training after that.
+    """
+    solves = classifier.head_start == "solved" and not going_on
+    n_epochs = classifier._n_epochs
+    chooses = classifier.max_epochs == "auto" and isinstance(classifier.unfreeze_schedule, str)
+    if chooses and not going_on:
+        if (classifier.head_start, classifier.head_sizes) == ("auto", "auto"):
+            solves = classifier_epochs(n_labelled, n_classes) == 0
+        n_epochs = 0 if solves else n_epochs
+        _log.info(
+            "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
+            *(n_labelled, n_classes, "solved" if solves else "random", n_epochs),
+        )
+    return {"solves": solves, "max_epochs": n_epochs}
