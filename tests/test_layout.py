@@ -22,12 +22,12 @@ LAYERS = [
     {"_version", "_compat", "_forks", "files", "progress_bar"},
     {"modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
-    {"documents", "calibration", "training", "_parameters"},
+    {"documents", "calibration", "training", "_parameters", "serving"},
     {"_estimator", "_targets", "_sentences"},
     {"plotting"},
     {"lr_find", "range_test"},
     {"language_model", "classifier"},
-    {"explanation", "persistence"},
+    {"explanation", "export", "persistence"},
 ]
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
 ESTIMATORS = {"language_model", "classifier"}
@@ -45,6 +45,7 @@ FOREIGN = {
     "text": {"torch", "skorch"},
     "schedules": {"torch", "skorch", "sklearn"},
     "_forks": {"torch", "skorch", "sklearn"},
+    "serving": {"torch", "skorch", "sklearn", "scipy", "safetensors", "joblib", "onnx"},
     "datasets": {"torch", "skorch"},
     "plotting": {"torch", "skorch"},
 }
@@ -179,6 +180,10 @@ def test_lowest_parts_know_nothing_of_the_package(part):
     for source in SOURCES:
         if part_of(source) == part:
             assert imported_parts(source) <= {part, *COMMON}, name_of(source)
+
+
+def test_serving_knows_texts_and_files_alone():
+    assert imported_parts(PACKAGE / "serving.py") == {"text", "files"}
 
 
 @pytest.mark.parametrize("part", FOREIGN)

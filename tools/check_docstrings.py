@@ -16,11 +16,13 @@ MODULES = [
     "sk_ulmfit.callbacks",
     "sk_ulmfit.datasets",
     "sk_ulmfit.explanation",
+    "sk_ulmfit.export",
     "sk_ulmfit.persistence",
     "sk_ulmfit.plotting",
     "sk_ulmfit.pretrained",
     "sk_ulmfit.range_test",
     "sk_ulmfit.schedules",
+    "sk_ulmfit.serving",
 ]
 
 # Mistakes, not matters of taste: the codes are explained in numpydoc's manual, "Validation".

@@ -22,7 +22,7 @@ POOLING = "concat-layers"
 
 # Length of a text's vector among the features, at which C=1 of a logistic regression is about what
 # cross-validation chooses.
-_GAIN = np.float32(3.0)
+GAIN = np.float32(3.0)
 
 # Vectors of zeros, of no length, stay what they are.
 _ABOVE_ZERO = np.float32(1e-9)
@@ -101,12 +101,12 @@ class SentenceVectors:
         """
         scaled = {name: self.scaled(name, pooled) for name, pooled in pools.items()}
         if not self.size:
-            return _GAIN * np.hstack(list(scaled.values()))
+            return GAIN * np.hstack(list(scaled.values()))
         vectors = self.word_means(tokens) + self.arrays["offset"]
         for name, pooled in scaled.items():
             vectors += pooled @ self.arrays[f"{name}.map"] / len(scaled)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + _ABOVE_ZERO
-        return _GAIN * np.hstack([vectors, *scaled.values()])
+        return GAIN * np.hstack([vectors, *scaled.values()])
 
     def word_means(self, tokens: TokenLists) -> np.ndarray:
         """Weighted means of the words' vectors, shape (n_documents, size)."""

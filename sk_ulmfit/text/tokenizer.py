@@ -12,7 +12,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 
 from .alignment import Span, aligned_rules, found_in_order, spans_of
 from .rules import SPECIAL_TOKENS, apply_rules, undo_rules
@@ -59,6 +58,9 @@ class Tokenizer(ABC):
             Before `fit`.
         """
         if self._vocab is None:
+            # Here, as a machine that only serves has no scikit-learn.
+            from sklearn.exceptions import NotFittedError
+
             raise NotFittedError(
                 f"This {type(self).__name__} has no vocabulary yet: call fit on texts first."
             )

@@ -1,0 +1,201 @@
+"""Fitted models as folders of ONNX graphs, which `sk_ulmfit.serving` answers from without torch.
+
+Needs onnx: ``pip install sk-ulmfit[onnx]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from io import BytesIO
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ._version import __version__
+from .classifier import ULMFiTClassifier
+from .files import local_path, write_json
+from .language_model import ULMFiTLanguageModel
+from .models import TrainedClassifier, TrainedLanguageModel
+from .models.onnx_graph import OPSET, head_blocks, network_graph
+from .models.sentences import GAIN, POOLING, SentenceVectors
+from .serving import FORMAT, FORMAT_VERSION, MANIFEST
+
+__all__ = ["export"]
+
+
+def export(
+    estimator: ULMFiTClassifier | ULMFiTLanguageModel,
+    path: str | os.PathLike[str],
+    *,
+    precision: str = "float32",
+) -> None:
+    """Write a fitted estimator as a folder that `sk_ulmfit.serving.load` reads.
+
+    Parameters
+    ----------
+    estimator : ULMFiTClassifier or ULMFiTLanguageModel
+        Fitted. A language model becomes a vectoriser: its `transform` gives what the estimator's
+        does with ``output="features"``.
+    path : str or path
+        The folder. It is there when it is complete, and not before.
+    precision : {"float32", "int8"}, default="float32"
+        With "float32" the answers are those of the estimator but for rounding. With "int8" the
+        weights of embedding and LSTM layers have 8 bits: the folder is about a quarter as large,
+        and answers come faster.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at `path`.
+    NotFittedError
+        If the estimator is not fitted.
+    ImportError
+        If onnx is not installed.
+    TypeError
+        If `estimator` is something else.
+    ValueError
+        If the tokenizer is a function: a folder holds no code.
+
+    See Also
+    --------
+    sk_ulmfit.serving.load : Answers from the folder.
+    sk_ulmfit.load : Loads what an estimator's `save` wrote, to train on.
+    """
+    if not isinstance(estimator, (ULMFiTClassifier, ULMFiTLanguageModel)):
+        raise TypeError(
+            "Only a ULMFiTClassifier or a ULMFiTLanguageModel can be exported, got a "
+            f"{type(estimator).__name__}. Of a pipeline of the two pass the last step, pipe[-1], "
+            "which holds its language model and takes texts; of a search its best_estimator_."
+        )
+    if precision not in ("float32", "int8"):
+        raise ValueError(f"precision must be 'float32' or 'int8', got {precision!r}.")
+    check_is_fitted(estimator)
+    _check_onnx()
+    folder = local_path(path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists already. Choose a path that is free.")
+    trained: Any = estimator.trained_
+    int8 = precision == "int8"
+    described: dict[str, Any]
+    if isinstance(trained, TrainedClassifier):
+        tokenizer = trained.language_model.tokenizer
+        graphs, arrays = _of_classifier(trained, int8)
+        described = {
+            "kind": "classifier",
+            "multilabel": trained.multilabel,
+            "temperature": trained.temperature,
+            "pooling": trained.pooling,
+            "max_length": estimator.max_length,
+        }
+    else:
+        tokenizer = trained.tokenizer
+        graphs, arrays = _of_language_model(trained, estimator.pooling, int8)
+        described = {"kind": "language_model", "pooling": estimator.pooling, "max_length": None}
+    described |= {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "sk_ulmfit": __version__,
+        "opset": OPSET,
+        "precision": precision,
+        "directions": list(graphs),
+    }
+    files = {f"{direction}.onnx": graph for direction, graph in graphs.items()}
+    files["tokenizer.json"] = json.dumps(tokenizer.to_dict()).encode("ascii")
+    stored = BytesIO()
+    for_keywords: dict[str, Any] = arrays
+    np.savez(stored, **for_keywords)
+    files["arrays.npz"] = stored.getvalue()
+    _write(folder, described, files)
+
+
+def _check_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise ImportError("An export needs onnx: pip install sk-ulmfit[onnx] (or onnx).") from error
+
+
+def _of_classifier(
+    trained: TrainedClassifier, int8: bool
+) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """Graphs by direction, and the arrays beside them."""
+    language_model = trained.language_model
+    graphs = {}
+    arrays = {"classes": trained.classes}
+    for direction, weights in trained.weights.items():
+        graphs[direction], arrays[f"start-{direction}"] = network_graph(
+            weights,
+            language_model.sizes,
+            language_model.token_weights(direction).numpy(),
+            trained.pooling,
+            head_blocks(weights),
+            int8=int8,
+        )
+    for direction, term in trained.words.items():
+        of_words = {"ids": term.ids, "idf": term.idf, "coef": np.ascontiguousarray(term.coef.T)}
+        if term.meaning.size:
+            assert language_model.sentences is not None
+            of_words["meaning"] = np.ascontiguousarray(term.meaning.T)
+            arrays |= _of_words(language_model.sentences, int8)
+        arrays |= {f"words-{direction}/{name}": array for name, array in of_words.items()}
+    return graphs, arrays
+
+
+def _of_language_model(
+    trained: TrainedLanguageModel, pooling: str, int8: bool
+) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    graphs = {}
+    arrays: dict[str, np.ndarray] = {}
+    pooled = POOLING if pooling == "sentences" else pooling
+    for direction in trained.directions:
+        graphs[direction], arrays[f"start-{direction}"] = network_graph(
+            trained.weights[direction],
+            trained.sizes,
+            trained.token_weights(direction).numpy(),
+            pooled,
+            (),
+            int8=int8,
+        )
+    if pooling == "sentences":
+        sentences = trained.sentences or SentenceVectors.plain(trained.directions, trained.sizes)
+        arrays |= _of_words(sentences, int8) if sentences.size else {}
+        for direction in trained.directions:
+            of_pools = {name: sentences.arrays[f"{direction}.{name}"] for name in ("mean", "scale")}
+            of_pools["scale"] = of_pools["scale"] * np.sqrt(np.float32(len(of_pools["scale"])))
+            if sentences.size:
+                of_pools["map"] = sentences.arrays[f"{direction}.map"]
+            arrays |= {f"{direction}.{name}": array for name, array in of_pools.items()}
+        arrays["gain"] = np.asarray(GAIN)
+    return graphs, arrays
+
+
+def _of_words(sentences: SentenceVectors, int8: bool) -> dict[str, np.ndarray]:
+    """Vectors of words, and how a text's is made of them."""
+    found = {name: sentences.arrays[name] for name in ("words", "weights", "offset")}
+    if int8:
+        found["words"] = found["words"].astype(np.float16)
+    return found
+
+
+def _write(folder: Path, described: dict[str, Any], files: dict[str, bytes]) -> None:
+    """Write a folder under another name, and give it its own when it is complete."""
+    temporary = folder.with_name(f".sk_ulmfit-{token_hex(16)}.new")
+    temporary.mkdir(parents=True)
+    try:
+        digests = {}
+        for name, content in files.items():
+            (temporary / name).write_bytes(content)
+            digests[name] = hashlib.sha256(content).hexdigest()
+        write_json(temporary / MANIFEST, {**described, "sha256_of_files": digests})
+        if folder.exists():
+            folder.rmdir()  # it is empty, and Windows renames to what is not there
+        os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
