@@ -13,7 +13,7 @@ from typing import Any
 
 import _results
 import numpy as np
-from _tables import PAPER_SETS, SETS, Groups, paper_runs
+from _tables import BESIDE, DEFAULT, PAPER_SETS, SETS, Groups, on_cpu, paper_runs
 from paper import METHOD, ROWS
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
@@ -78,6 +78,50 @@ def draw_low_shot(numbers: dict[str, Any], axes: Any) -> None:
         handles.update(zip(names, lines, strict=True))
     axes[0].figure.legend(
         handles.values(), handles,
+        loc="outside lower center", ncols=3, frameon=False, fontsize="small",
+    )  # fmt: skip
+
+
+def headline_numbers(groups: Groups) -> dict[str, Any]:
+    """Labels, mean error and median seconds on a CPU by data set and model, for the README."""
+    curves: dict[str, Any] = {}
+    for (name, model, n_labels), runs in groups.items():
+        runs = [run for run in runs if on_cpu(run)]
+        if n_labels and runs and model in (DEFAULT, *BESIDE):
+            error = float(np.mean([run["error"] for run in runs]))
+            seconds = float(np.median([run["fit_seconds"] for run in runs]))
+            point = [n_labels, round(error, 2), round(seconds, 1)]
+            curves.setdefault(name, {}).setdefault(model, []).append(point)
+    return {
+        name: curves[name] for name in ("trec6", "banking77") if DEFAULT in curves.get(name, {})
+    }
+
+
+def draw_headline(numbers: dict[str, Any], axes: Any) -> None:
+    """Error against labels of what one would try first, with the seconds that a fit takes."""
+    compared = {name: {n for n, *_ in models[DEFAULT]} for name, models in numbers.items()}
+    took: dict[str, list[float]] = {}
+    for name, models in numbers.items():
+        for model, points in models.items():
+            took.setdefault(model, []).extend(s for n, _, s in points if n in compared[name])
+    for ax, (name, models) in zip(axes, numbers.items(), strict=True):
+        for model in (*BESIDE, DEFAULT):
+            points = [point for point in sorted(models[model]) if point[0] in compared[name]]
+            label, colour, line, marker = STYLES[model]
+            labels, errors, _ = np.array(points).T
+            label += f"\n{min(took[model]):.2g} to {max(took[model]):.0f} s a fit"
+            ax.plot(labels, errors, line, color=colour, marker=marker, ms=6, lw=2, label=label)
+        ax.set_xscale("log")
+        ax.set_xticks(sorted(compared[name]), [f"{n:,}" for n in sorted(compared[name])])
+        ax.minorticks_off()
+        ax.margins(x=0.08)
+        ax.set(title=SETS[name], xlabel="labelled texts", ylim=(0, None))
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("test error, %")
+    handles, names = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(
+        handles[::-1], names[::-1],
         loc="outside lower center", ncols=3, frameon=False, fontsize="small",
     )  # fmt: skip
 
@@ -153,6 +197,7 @@ def draw_calibration(numbers: dict[str, Any], axes: Any) -> None:
 
 # What to draw, by whom, and how large a panel is.
 FIGURES: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[float, float]]] = {
+    "headline": (headline_numbers, draw_headline, (4.2, 3.6)),
     "low-shot": (low_shot_numbers, draw_low_shot, (4.6, 3.6)),
     "ablations": (ablation_numbers, draw_ablation, (8.8, 5.0)),
     "calibration": (calibration_numbers, draw_calibration, (4.4, 4.0)),

@@ -42,6 +42,10 @@ SETS = {
     "ag_news": "AG News",
     "newsgroups20": "20 newsgroups",
 }
+DEFAULT = "en-small"  # what a user gets who sets nothing
+BESIDE = {"tfidf": "TF-IDF + LogisticRegression", "minilm": "frozen MiniLM + LogisticRegression"}
+# Rows of the README, with few labels: more on the page of results.
+HEADLINES = [("trec6", 500), ("trec6", 1000), ("sst2", 500), ("banking77", 770)]
 PLAIN = "en-small-plain"  # what is set beside fastai (both read a text once a step) and scratch
 POOLINGS = {"ours": "", "the paper's": "-concat"}  # and how names of models tell them
 # Where the paper's figures of a data set are in `Row.paper`.
@@ -127,6 +131,29 @@ def low_shot_table(groups: Groups, name: str) -> str:
         if set(cells) != {"-"}:
             rows.append(f"| {NAMES[model]} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
+
+
+def headline_table(groups: Groups) -> str:
+    """Errors and seconds of fits on a CPU, of what one would try first."""
+    names = {DEFAULT: "**`ULMFiTClassifier()`**", **BESIDE}
+    rows = [
+        "| data | labels | " + " | ".join(names.values()) + " |",
+        "|---" * (2 + len(names)) + "|",
+    ]
+    for name, n_labels in HEADLINES:
+        cells = []
+        for model in names:
+            runs = [run for run in groups.get((name, model, n_labels), []) if on_cpu(run)]
+            seconds = np.median([run["fit_seconds"] for run in runs]) if runs else 0.0
+            error = mean_and_spread([run["error"] for run in runs], 1) if runs else ""
+            cells.append(f"{error} % in {seconds:.0f} s" if runs else "-")
+        rows.append(f"| {SETS[name]} | {n_labels} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def on_cpu(run: dict[str, Any]) -> bool:
+    """Whether a run was computed without a GPU."""
+    return not run["machine"].get("gpu")
 
 
 def worth_table(groups: Groups) -> str:

@@ -22,6 +22,7 @@ from _tables import (
     choices_table,
     deletion_table,
     full_table,
+    headline_table,
     levers_table,
     low_shot_table,
     paper_tables,
@@ -67,9 +68,7 @@ def page(groups: Groups) -> str:
 
 def readme(groups: Groups) -> str:
     """The README with its block of results made anew."""
-    full = {key: runs for key, runs in groups.items() if key[2] is None}
-    few = "\n\n".join(low_shot_table(groups, name) for name in ("trec6", "imdb"))
-    block = f"{MARKS[0]}\n{full_table(full)}\n\nWith few labels:\n\n{few}\n{MARKS[1]}"
+    block = f"{MARKS[0]}\n{headline_table(groups)}\n{MARKS[1]}"
     pattern = f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}"
     return re.sub(pattern, lambda _: block, README.read_text(), flags=re.DOTALL)
 

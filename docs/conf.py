@@ -101,4 +101,4 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 # Pages that stand alone have nothing to show in the sidebar.
-html_sidebars = {page: [] for page in ("index", "results", "changelog", "citing")}
+html_sidebars = {page: [] for page in ("index", "install", "results", "changelog", "citing")}

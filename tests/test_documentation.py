@@ -79,7 +79,7 @@ def test_readme_code_runs_without_a_network(tmp_path, monkeypatch, offline):
     monkeypatch.chdir(tmp_path)
     fewer_epochs(monkeypatch)
     blocks = code_of("README.md")
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     texts, labels = banking(2, 20)
     names = {"texts": texts, "labels": labels, "corpus": texts}
     for block in blocks:
