@@ -112,8 +112,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         vectors of the frozen encoder and on the texts' words; what each of these counts, and the
         strength, is what predicts texts left out best. The head then has no hidden layers.
         Training, if `max_epochs` is a number above 0, goes on from there [6]_, and only as much of
-        what it changes is kept as is better on `validation_fraction` of the texts by more than a
-        standard error (all texts are solved for if none is). "auto": solved where
+        what it changes is kept as predicts `validation_fraction` of the texts best, at the
+        temperature that suits it (all texts are solved for if none is). "auto": solved where
         ``max_epochs="auto"`` finds that labels are too few to train by, random else. `partial_fit`
         begins at random.
     word_features : bool, default=True
