@@ -18,6 +18,7 @@ KEYS = {
     "choices": ("set", "choice", "labels", "seed"),
     "calibration": ("set", "labels", "seed"),
     "deletion": ("set", "labels", "seed"),
+    "serving": ("set", "labels", "form"),
     "levers": ("choice",),
     "speed": ("row", "config"),
     "wikitext": ("direction",),

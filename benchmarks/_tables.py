@@ -237,6 +237,36 @@ def calibration_table() -> str:
     return "\n".join(rows)
 
 
+FORMS = {
+    "estimator": "`ULMFiTClassifier`, with torch",
+    "float32": "exported, float32",
+    "int8": "exported, int8",
+    "tfidf": "TF-IDF + LogisticRegression, tuned",
+}
+
+
+def serving_table() -> str:
+    """Answers, speed, cold start and size of every form of a classifier."""
+    rows = [
+        "| data | labels | form | error % | largest difference | texts a second | one text, ms: "
+        "median, 99 % | cold start, s | MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    runs = _results.read("serving")
+    order = list(FORMS)
+    for run in sorted(
+        runs, key=lambda run: (run["set"], str(run["labels"]), order.index(run["form"]))
+    ):
+        difference = run.get("largest_difference")
+        rows.append(
+            f"| {SETS[run['set']]} | {run['labels'] or 'all'} | {FORMS[run['form']]} | "
+            f"{run['error']:.1f} | {'-' if difference is None else f'{difference:.0e}'} | "
+            f"{run['per_second']:,.0f} | {run['one_text_ms']:.1f}, {run['one_text_ms_p99']:.1f} | "
+            f"{run['cold_start_seconds']:.1f} | {run['megabytes']:.0f} |"
+        )
+    return "\n".join(rows)
+
+
 def deletion_table() -> str:
     """What becomes of predictions by deleting named and random words, and seconds a text."""
     rows = [

@@ -29,6 +29,7 @@ from _tables import (
     peer_table,
     profile_table,
     read_results,
+    serving_table,
     speed_table,
     worth_table,
 )
@@ -54,6 +55,7 @@ def page(groups: Groups) -> str:
         "paper": paper_tables(),
         "calibration": calibration_table(),
         "deletion": deletion_table(),
+        "serving": serving_table(),
         "speed": speed_table(),
         "profile": profile_table(),
         "levers": levers_table(),
