@@ -76,7 +76,7 @@ def measure(
     }
     if isinstance(model, ULMFiTClassifier):
         parts = {"lm": model.language_model_, "clf": model}
-    elif isinstance(model, Pipeline):
+    elif isinstance(model, Pipeline) and "clf" in model.named_steps:
         parts = {"lm": model["lm"], "clf": model["clf"]}
     else:
         params = getattr(model, "best_params_", {})

@@ -30,6 +30,7 @@ NAMES = {
     "en-small-plain-semi-concat-10000": "the same, also on 10,000 texts, the paper's pooling",
     "en-small-plain-semi": "the same, also on all texts without labels",
     "en-small-plain-semi-concat": "the same, also on all texts, the paper's pooling",
+    "features": "features of en-small + LogisticRegression, nothing set",
     "en-small": "**`ULMFiTClassifier()`**: en-small, forward",
     "en-small-both": "the same, both directions",
     "en-small-semi": "the same, also on all texts without labels",
@@ -41,6 +42,8 @@ SETS = {
     "imdb": "IMDb",
     "ag_news": "AG News",
     "newsgroups20": "20 newsgroups",
+    "stackoverflow": "Stack Overflow",
+    "hwu64": "HWU64",
 }
 DEFAULT = "en-small"  # what a user gets who sets nothing
 BESIDE = {"tfidf": "TF-IDF + LogisticRegression", "minilm": "frozen MiniLM + LogisticRegression"}

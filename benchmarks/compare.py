@@ -30,7 +30,8 @@ from _data import read_split
 from _peer import measure_fastai
 from _runs import PAPERS, PAPERS_LM, draw, measure
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.pretrained import load_pretrained
@@ -52,6 +53,11 @@ def pretrained_both(seed: int) -> ULMFiTClassifier:
     """The same in both directions."""
     lm = ULMFiTLanguageModel(direction="both", verbose=1)
     return ULMFiTClassifier(lm, random_state=seed, verbose=1)
+
+
+def features(seed: int) -> Pipeline:
+    """The shipped language model as a vectoriser, as it is, and scikit-learn's regression."""
+    return make_pipeline(ULMFiTLanguageModel(output="features"), LogisticRegression())
 
 
 def plain(seed: int, **params: Any) -> ULMFiTClassifier:
@@ -85,6 +91,7 @@ MODELS = {
     "scratch-concat": lambda seed: scratch(seed, pooling="concat"),
     "ulmfit": ulmfit,
     "ulmfit-both": lambda seed: ulmfit(seed, "both"),
+    "features": features,
     "en-small": pretrained,
     "en-small-both": pretrained_both,
     "en-small-plain": lambda seed: plain(seed),
