@@ -355,6 +355,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         trains = plan["max_epochs"] > 0 or not isinstance(self.unfreeze_schedule, str)
         sets_aside = self.early_stopping or self.calibrate or (plan["solves"] and trains)
         fraction = self.validation_fraction if sets_aside and own_val is None else None
+        # A solution alone gains nothing by a language model that has been trained on its texts.
+        plan["reads_only"] = plan["solves"] and not trains and bool(targets.labelled.all())
         return self._fit(X, targets, sample_weight, going_on, fraction, own_val, **plan)
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -419,12 +421,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         own_val: tuple[list[str] | EncodedDocuments, Targets] | None,
         *,
         solves: bool = False,
+        reads_only: bool = False,
         relative: bool = True,
         **changes: Any,
     ) -> ULMFiTClassifier:
         """Train on checked labels, by the parameters but for some changes.
 
-        `relative` tells whether only ratios of the texts' weights count.
+        `relative` tells whether only ratios of the texts' weights count, `reads_only` whether a
+        pretrained language model is to be fine-tuned only if it says for how long.
         """
         # Before hours of training, what would fail after them.
         resolve_device(self.device)
@@ -438,7 +442,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             # (a temperature is of the weights that it was fitted for)
             start = replace(self.trained_, temperature=1.0)
         else:
-            language_model, documents = self._language_model_stage(X, seeds)
+            language_model, documents = self._language_model_stage(X, seeds, reads_only)
             start = TrainedClassifier(
                 language_model.trained_,
                 targets.classes,
@@ -532,7 +536,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         trained_groups(self.unfreeze_schedule, len(layer_groups("classifier", sizes.n_layers)), 1)
 
     def _language_model_stage(
-        self, X: list[str] | EncodedDocuments, seeds: Seeds
+        self, X: list[str] | EncodedDocuments, seeds: Seeds, reads_only: bool
     ) -> tuple[ULMFiTLanguageModel, TokenLists]:
         """Get language model and documents ready: stage 2, unless a step before has done it."""
         if isinstance(X, EncodedDocuments):
@@ -555,11 +559,13 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 )
             check_is_fitted(language_model)
         else:
-            language_model = self._fine_tuned(given, X, seeds)
+            language_model = self._fine_tuned(given, X, seeds, reads_only)
         tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
         return language_model, self._cut(tokens)
 
-    def _fine_tuned(self, given: Any, X: list[str], seeds: Seeds) -> ULMFiTLanguageModel:
+    def _fine_tuned(
+        self, given: Any, X: list[str], seeds: Seeds, reads_only: bool
+    ) -> ULMFiTLanguageModel:
         """Fit a recipe on the texts, or the default one with weights to begin with."""
         if isinstance(given, ULMFiTLanguageModel):
             language_model = clone(given)
@@ -575,6 +581,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         if language_model.random_state is None and self.random_state is not None:
             language_model.set_params(random_state=seeds.start)
         self._check_steps(language_model)
+        if reads_only and language_model.pretrained is not None:
+            language_model._auto_epochs = 0  # type: ignore[misc]
         try:
             return language_model.fit(X)
         except TrainingInterrupted as interrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -38,6 +39,16 @@ def test_few_labels_are_solved_for_in_seconds(caplog):
     # The words of the texts are read, without having been trained on.
     known = load_pretrained("en-small").tokenizer.vocab.tokens
     assert len(clf.language_model_.vocab_) > len(known)
+
+
+@pytest.mark.parametrize("labelled", [60, 59])
+def test_a_solution_alone_needs_no_fine_tuning_but_for_texts_without_labels(monkeypatch, labelled):
+    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
+    monkeypatch.setattr(ULMFiTLanguageModel, "_auto_epochs", 1)
+    texts, y = banking()
+    y = np.where(np.arange(60) < labelled, y[:60], None)
+    clf = ULMFiTClassifier(random_state=0).fit(texts[:60], y)
+    assert (clf.n_epochs_, clf.language_model_.n_epochs_) == (0, int(labelled < 60))
 
 
 @pytest.mark.parametrize(
