@@ -38,13 +38,12 @@ texts, _, labels, _ = train_test_split(
 # Three pipelines
 # ---------------
 # The first is the one to beat. The second swaps the vectoriser alone: ``output="features"`` turns
-# texts into a matrix for any estimator. The third swaps both steps. To be quick, ULMFiT trains for
-# fewer epochs than by default.
+# texts into a matrix for any estimator. The third swaps both steps. Of so few labels neither trains
+# a network: what they know of language is used as it is.
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 
@@ -54,13 +53,12 @@ pipelines = {
         LogisticRegression(C=10, max_iter=1000),
     ),
     "ULMFiTLanguageModel, LogisticRegression": make_pipeline(
-        ULMFiTLanguageModel(max_epochs=5, batch_size=8, output="features", random_state=0),
-        StandardScaler(),
-        LogisticRegression(C=0.01, max_iter=1000),
+        ULMFiTLanguageModel(output="features", random_state=0),
+        LogisticRegression(),
     ),
     "ULMFiTLanguageModel, ULMFiTClassifier": make_pipeline(
-        ULMFiTLanguageModel(max_epochs=5, batch_size=8, random_state=0),
-        ULMFiTClassifier(max_epochs=10, random_state=0),
+        ULMFiTLanguageModel(random_state=0),
+        ULMFiTClassifier(random_state=0),
     ),
 }
 
@@ -105,8 +103,9 @@ plt.show()
 # %%
 # Which one to take
 # -----------------
-# Questions like these, short and full of telling words, are what TF-IDF is good at, and with a
-# hundred labels in all it is hard to beat. The features of a fine-tuned language model cost seconds
-# more. ULMFiT as a whole has the most to learn, and comes into its own with more labels, or where
-# single words do not tell: the results in the documentation show from when on, for several data
-# sets. Trying all three is a matter of swapping steps.
+# Questions like these, short and full of telling words, are what TF-IDF is good at. What the
+# language model knows of words that no training text has takes some mistakes off, for seconds more;
+# three folds of 40 texts do not tell which of the two ways to use it is better. With more labels
+# the third trains the network as well, which takes minutes, and is worth most where single words do
+# not tell: the results in the documentation show from when on, for several data sets. Trying all
+# three is a matter of swapping steps.

@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.plotting import TrainingScheduleDisplay
 
-clf = ULMFiTClassifier(max_epochs=8, random_state=0)
+clf = ULMFiTClassifier(max_epochs=8, r_drop=0, random_state=0)
 schedules = ["gradual", "full", "last", "chain-thaw"]
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 6), sharex=True, sharey=True, layout="constrained")
@@ -68,7 +68,7 @@ from sklearn.pipeline import Pipeline
 
 memory = tempfile.TemporaryDirectory()
 pipe = Pipeline(
-    [("lm", ULMFiTLanguageModel(max_epochs=4, batch_size=8, random_state=0)), ("clf", clf)],
+    [("lm", ULMFiTLanguageModel(max_epochs=2, random_state=0)), ("clf", clf)],
     memory=memory.name,
 )
 search = GridSearchCV(

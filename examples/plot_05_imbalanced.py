@@ -44,12 +44,12 @@ test_labels = names[test.target]
 # %%
 # One language model for all
 # --------------------------
-# Weights concern stage 3 only, so the language model is fine-tuned once, and the texts are encoded
-# for it once.
+# Weights concern stage 3 only, so there is one language model, and the texts are encoded for it
+# once.
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 
-lm = ULMFiTLanguageModel(max_epochs=5, random_state=0).fit(texts)
+lm = ULMFiTLanguageModel(random_state=0).fit(texts)
 documents, test_documents = lm.transform(texts), lm.transform(test.data)
 
 # %%
@@ -67,7 +67,7 @@ settings = {
 }
 predictions = {}
 for name, (params, sample_weight) in settings.items():
-    clf = ULMFiTClassifier(max_epochs=6, random_state=0, **params)
+    clf = ULMFiTClassifier(random_state=0, **params)
     clf.fit(documents, labels, sample_weight=sample_weight)
     predictions[name] = clf.predict(test_documents)
 
