@@ -350,14 +350,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         X = X if isinstance(X, EncodedDocuments) else check_texts(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
         own_val = check_validation_set(X_val, y_val, targets)
-        n_labelled, n_classes = int(targets.labelled.sum()), len(targets.classes)
-        plan = planned_training(self, n_labelled, n_classes, going_on)
-        trains = plan["max_epochs"] > 0 or not isinstance(self.unfreeze_schedule, str)
-        sets_aside = self.early_stopping or self.calibrate or (plan["solves"] and trains)
-        fraction = self.validation_fraction if sets_aside and own_val is None else None
-        # A solution alone gains nothing by a language model that has been trained on its texts.
-        plan["reads_only"] = plan["solves"] and not trains and bool(targets.labelled.all())
-        return self._fit(X, targets, sample_weight, going_on, fraction, own_val, **plan)
+        plan = planned_training(self, targets.labelled, len(targets.classes), going_on)
+        return self._fit(X, targets, sample_weight, going_on, own_val=own_val, **plan)
 
     @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
@@ -409,7 +403,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
         changes = {**ONE_EPOCH, "unfreeze_schedule": "full", "relative": False}
-        return self._fit(X, targets, sample_weight, going_on, None, None, **changes)
+        return self._fit(X, targets, sample_weight, going_on, **changes)
 
     def _fit(
         self,
@@ -417,9 +411,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         targets: Targets,
         sample_weight: Any,
         going_on: bool,
-        validation_fraction: float | None,
-        own_val: tuple[list[str] | EncodedDocuments, Targets] | None,
         *,
+        validation_fraction: float | None = None,
+        own_val: tuple[list[str] | EncodedDocuments, Targets] | None = None,
         solves: bool = False,
         reads_only: bool = False,
         relative: bool = True,
@@ -451,7 +445,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 self.pooling,
             )
         warn_of_long_texts(documents.lengths, self.max_length)
-        train, valid = set_aside(documents, targets, weights, validation_fraction, seeds.split)
+        fraction = validation_fraction if own_val is None else None
+        train, valid = set_aside(documents, targets, weights, fraction, seeds.split)
         if own_val is not None:
             texts, known = own_val
             weights = document_weights(known, self.class_weight, None)
@@ -529,11 +524,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def _check_steps(self, language_model: ULMFiTLanguageModel) -> None:
         """Refuse steps that the layers of a language model to be trained are too few for."""
-        if isinstance(self.unfreeze_schedule, str):
-            return
-        start = language_model.pretrained
-        sizes = language_model if start is None else load_pretrained(start)
-        trained_groups(self.unfreeze_schedule, len(layer_groups("classifier", sizes.n_layers)), 1)
+        steps, start = self.unfreeze_schedule, language_model.pretrained
+        if not isinstance(steps, str):
+            sizes = language_model if start is None else load_pretrained(start)
+            trained_groups(steps, len(layer_groups("classifier", sizes.n_layers)), 1)
 
     def _language_model_stage(
         self, X: list[str] | EncodedDocuments, seeds: Seeds, reads_only: bool

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
+
 _log = logging.getLogger("sk_ulmfit")
 
 # Epochs of a training that is worth it: of the language model, and of the classifier.
@@ -49,25 +51,29 @@ def classifier_epochs(n_labelled: int, n_classes: int) -> int:
 
 
 def planned_training(
-    classifier: Any, n_labelled: int, n_classes: int, going_on: bool
+    classifier: Any, labelled: np.ndarray, n_classes: int, going_on: bool
 ) -> dict[str, Any]:
     """What a classifier's parameters ask for, given so many labels.
 
     Parameters
     ----------
     classifier : estimator
-        With `max_epochs`, `head_start`, `head_sizes` and `unfreeze_schedule`.
-    n_labelled, n_classes : int
+    labelled : ndarray of bool
+        Which of the texts have a label.
+    n_classes : int
     going_on : bool
         Whether there is a trained head already.
 
     Returns
     -------
     dict
-        "solves", whether the head is solved for, and "max_epochs", of the training after that.
+        "solves", whether the head is solved for; "max_epochs", of the training after that;
+        "reads_only", whether "auto" epochs of a pretrained language model are none;
+        "validation_fraction", of the texts, which are set aside, or None.
     """
     solves = classifier.head_start == "solved" and not going_on
     n_epochs = classifier._n_epochs
+    n_labelled = int(labelled.sum())
     chooses = classifier.max_epochs == "auto" and isinstance(classifier.unfreeze_schedule, str)
     if chooses and not going_on:
         if (classifier.head_start, classifier.head_sizes) == ("auto", "auto"):
@@ -77,4 +83,12 @@ def planned_training(
             "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
             *(n_labelled, n_classes, "solved" if solves else "random", n_epochs),
         )
-    return {"solves": solves, "max_epochs": n_epochs}
+    trains = n_epochs > 0 or not isinstance(classifier.unfreeze_schedule, str)
+    sets_aside = classifier.early_stopping or classifier.calibrate or (solves and trains)
+    return {
+        "solves": solves,
+        "max_epochs": n_epochs,
+        # A solution alone gains nothing by a language model that has been trained on its texts.
+        "reads_only": solves and not trains and bool(labelled.all()),
+        "validation_fraction": classifier.validation_fraction if sets_aside else None,
+    }
