@@ -75,6 +75,6 @@ for lr in (1e-4, clf_test.suggestion, 0.01):
     print(f"lr={lr:<8.2g} training loss {loss:6.3f}, test error {error:5.1f} %")
 
 # %%
-# The suggestion is safe rather than best: a training as short as this one, of some thirty steps, gets
-# further nearer the valley. To choose among the rates in between, let a search compare their
+# The suggestion is safe rather than best: a training as short as this one, of some thirty steps,
+# gets further nearer the valley. To choose among the rates in between, let a search compare their
 # errors: ``GridSearchCV(pipe, {"clf__lr": [0.001, 0.003, 0.01, 0.03]})``.
