@@ -576,7 +576,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             language_model.set_params(random_state=seeds.start)
         self._check_steps(language_model)
         if reads_only and language_model.pretrained is not None:
-            language_model._auto_epochs = 0  # type: ignore[misc]
+            language_model._auto_epochs = 0
         try:
             return language_model.fit(X)
         except TrainingInterrupted as interrupt:
