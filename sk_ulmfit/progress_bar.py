@@ -35,7 +35,7 @@ class Bar(tqdm):
         if not (_IN_NOTEBOOK or _is_terminal(stream)):
             self._lines, self._last_line = stream, time.monotonic()
             form = options.get(
-                "bar_format", "{desc}: {n_fmt}{unit}, {elapsed}, {rate_fmt}{postfix}"
+                "bar_format", "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed}, {rate_fmt}{postfix}"
             )
             # What tqdm writes to draw a bar in its place goes nowhere.
             options |= {"file": io.StringIO(), "bar_format": form.replace(_BAR, "")}
