@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .files import local_path, read_json
+from .text.bag_of_words import mean_vectors, tfidf, unit_rows
 from .text.token_lists import TokenLists
 from .text.tokenizers import Tokenizer, tokenizer_from_dict
 from .text.validation import check_texts
@@ -32,9 +33,6 @@ MANIFEST = "manifest.json"
 # Documents that are read side by side, and tokens of each that are computed at once: long enough
 # for large matrix products, while what is computed in between stays in a few megabytes.
 _ROWS, _CHUNK = 64, 32
-
-# What keeps a text whose vector is zero from a division by its length.
-_EPSILON = np.float32(1e-9)
 
 
 class Network:
@@ -115,12 +113,7 @@ class _Served:
     def _word_means(self, documents: TokenLists) -> np.ndarray:
         """Weighted means of the vectors of the documents' words."""
         words, weights, offset = (self._arrays[name] for name in ("words", "weights", "offset"))
-        means = np.empty((len(documents), words.shape[1]), np.float32)
-        for row in range(len(documents)):
-            found, counts = np.unique(documents.document(row), return_counts=True)
-            shares = counts.astype(np.float32) * weights[found]
-            means[row] = shares @ words[found].astype(np.float32, copy=False) / shares.sum()
-        return np.asarray(means + offset)
+        return np.asarray(mean_vectors(documents, words, weights) + offset)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {' and '.join(self._networks)}>"
@@ -216,22 +209,10 @@ class ServedClassifier(_Served):
     def _of_words(self, direction: str, documents: TokenLists) -> np.ndarray:
         """Logits of a linear model of the documents' words: TF-IDF, and where they point."""
         ids, idf, coef = (self._arrays[f"words-{direction}/{n}"] for n in ("ids", "idf", "coef"))
-        logits = np.zeros((len(documents), coef.shape[1]), np.float32)
-        for row in range(len(documents)):
-            found, counts = np.unique(documents.document(row), return_counts=True)
-            place = np.searchsorted(ids, found)
-            known = ids.take(place, mode="clip") == found
-            place = place[known]
-            if len(place):
-                values = (1 + np.log(counts[known])) * idf[place]
-                values /= np.sqrt(values @ values)
-                logits[row] = values.astype(np.float32) @ coef[place]
-        meaning = self._arrays.get(f"words-{direction}/meaning")
-        return (
-            logits
-            if meaning is None
-            else logits + _of_length_1(self._word_means(documents)) @ meaning
-        )
+        logits = tfidf(documents, ids, idf).product(coef)
+        if (meaning := self._arrays.get(f"words-{direction}/meaning")) is not None:
+            logits += unit_rows(self._word_means(documents)) @ meaning
+        return logits
 
     def _probabilities(self, logits: np.ndarray) -> np.ndarray:
         scaled = logits.astype(np.float64) / self._temperature
@@ -292,12 +273,8 @@ class ServedLanguageModel(_Served):
             meaning = self._word_means(documents)
             for name, pooled in scaled.items():
                 meaning += pooled @ arrays[f"{name}.map"] / np.float32(len(scaled))
-            vectors.append(_of_length_1(meaning))
+            vectors.append(unit_rows(meaning))
         return np.asarray(arrays["gain"] * np.hstack([*vectors, *scaled.values()]))
-
-
-def _of_length_1(vectors: np.ndarray) -> np.ndarray:
-    return np.asarray(vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + _EPSILON))
 
 
 _KINDS = {"classifier": ServedClassifier, "language_model": ServedLanguageModel}

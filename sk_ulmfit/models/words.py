@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..text.bag_of_words import tfidf
 from ..text.token_lists import TokenLists
 from .sentences import SentenceVectors
 
@@ -78,17 +79,14 @@ class WordTerm:
         ids = np.setdiff1d(documents.ids, without).astype(np.int64)
         none = np.zeros((0, len(ids)), np.float32)
         term = cls(ids, np.ones(len(ids)), none, none[:, :0])
-        n_with = np.bincount(term._counts(documents).indices, minlength=len(ids))
+        n_with = np.bincount(term.rows(documents).indices, minlength=len(ids))
         idf = np.log((1 + len(documents)) / (1 + n_with)) + 1
         return cls(ids, idf.astype(np.float32), term.coef, term.meaning)
 
     def rows(self, documents: TokenLists) -> csr_array:
         """TF-IDF of documents, shape (n, n_words), rows of unit length or zero."""
-        counts = self._counts(documents)
-        row = np.repeat(np.arange(len(documents)), np.diff(counts.indptr))
-        values = (1 + np.log(counts.data)) * self.idf[counts.indices]
-        values /= np.sqrt(np.bincount(row, values**2, minlength=len(documents)))[row]
-        return csr_array((values.astype(np.float32), counts.indices, counts.indptr), counts.shape)
+        shape = (len(documents), len(self.ids))
+        return csr_array(tuple(tfidf(documents, self.ids, self.idf)), shape)
 
     def logits(self, documents: TokenLists, sentences: SentenceVectors | None) -> np.ndarray:
         """What the words add to the logits, shape (n, n_outputs).
@@ -104,18 +102,3 @@ class WordTerm:
             assert sentences is not None
             added += sentences.word_directions(documents) @ self.meaning.T
         return added
-
-    def _places(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where every id is among the words, and whether it is one."""
-        if not len(self.ids):
-            return np.zeros(len(ids), np.int64), np.zeros(len(ids), bool)
-        place = np.searchsorted(self.ids, ids).clip(max=len(self.ids) - 1)
-        return place, self.ids[place] == ids
-
-    def _counts(self, documents: TokenLists) -> csr_array:
-        place, known = self._places(documents.ids)
-        document = np.repeat(np.arange(len(documents)), documents.lengths)
-        shape = (len(documents), len(self.ids))
-        ones = np.ones(int(known.sum()))
-        # (repeated places are added up)
-        return csr_array((ones, (document[known], place[known])), shape=shape)
