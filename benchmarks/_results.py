@@ -19,6 +19,7 @@ KEYS = {
     "calibration": ("set", "labels", "seed"),
     "deletion": ("set", "labels", "seed"),
     "serving": ("set", "labels", "form"),
+    "service": ("form",),
     "levers": ("choice",),
     "speed": ("row", "config"),
     "wikitext": ("direction",),

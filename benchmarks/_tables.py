@@ -244,28 +244,69 @@ FORMS = {
     "estimator": "`ULMFiTClassifier`, with torch",
     "float32": "exported, float32",
     "int8": "exported, int8",
-    "tfidf": "TF-IDF + LogisticRegression, tuned",
+    "minilm": "frozen MiniLM + LogisticRegression, int8",
+    "tfidf": "TF-IDF + LogisticRegression",
 }
+
+
+def serving_runs() -> list[dict[str, Any]]:
+    """What was measured of every form of a classifier, in the table's order."""
+    runs = _results.read("serving")
+    order = list(FORMS)
+    return sorted(runs, key=lambda run: (run["labels"], order.index(run["form"])))
 
 
 def serving_table() -> str:
     """Answers, speed, cold start and size of every form of a classifier."""
     rows = [
-        "| data | labels | form | error % | largest difference | texts a second | one text, ms: "
-        "median, 99 % | cold start, s | MB |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| data | labels | form | error % | largest difference | texts a second, with 2 threads | "
+        "one text, ms (99 %) | with 2 threads | cold start, s | MB | with packages |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    runs = _results.read("serving")
-    order = list(FORMS)
-    for run in sorted(
-        runs, key=lambda run: (run["set"], str(run["labels"]), order.index(run["form"]))
-    ):
-        difference = run.get("largest_difference")
+    if not (runs := serving_runs()):
+        return "Not measured yet."
+    for run in runs:
+        difference = f"{run['difference']['largest']:.0e}" if "difference" in run else "-"
+        speeds = [run.get(f"threads_{n}") for n in (1, 2)]
+        rates = [f"{speed['per_second']:,}" if speed else "-" for speed in speeds]
+        times = [f"{speed['ms']:.1f} ({speed['ms_p99']:.1f})" if speed else "-" for speed in speeds]
         rows.append(
-            f"| {SETS[run['set']]} | {run['labels'] or 'all'} | {FORMS[run['form']]} | "
-            f"{run['error']:.1f} | {'-' if difference is None else f'{difference:.0e}'} | "
-            f"{run['per_second']:,.0f} | {run['one_text_ms']:.1f}, {run['one_text_ms_p99']:.1f} | "
-            f"{run['cold_start_seconds']:.1f} | {run['megabytes']:.0f} |"
+            f"| {SETS[run['set']]} | {run['labels']:,} | {FORMS[run['form']]} | "
+            f"{run['error']:.1f} | {difference} | {', '.join(rates)} | {' | '.join(times)} | "
+            f"{run['cold_start_seconds']:.1f} | {run['megabytes']:.0f} | "
+            f"{run['megabytes'] + run['megabytes_of_packages']:.0f} |"
+        )
+    return "\n".join(rows)
+
+
+def served_mixed() -> str:
+    """How exported classifiers differ on texts of all lengths."""
+    runs = {run["form"]: run["mixed"] for run in serving_runs() if "mixed" in run}
+    if not runs:
+        return "Not measured yet."
+    some = runs["float32"]
+    said = [
+        f"{form} by at most {one['largest']:.0e}, with another class for {one['other_class']}"
+        for form, one in runs.items()
+    ]
+    return (
+        f"On {some['n_texts']:,} texts of five sets, the longest of {some['longest']:,} tokens, "
+        f"probabilities differ from the estimator's in {'; in '.join(said)} of them."
+    )
+
+
+def service_table() -> str:
+    """A service under load, and when it is stopped."""
+    rows = [
+        "| form | clients | requests a second | ms: median, 99 % | without an answer |",
+        "|---|---|---|---|---|",
+    ]
+    if not (runs := _results.read("service")):
+        return "Not measured yet."
+    for run in runs:
+        rows.append(
+            f"| {FORMS[run['form']]} | {run['clients']} | {run['requests_per_second']:,} | "
+            f"{run['ms']:.1f}, {run['ms_p99']:.1f} | {run['unanswered']} |"
         )
     return "\n".join(rows)
 

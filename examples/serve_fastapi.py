@@ -8,25 +8,31 @@
 
 Every worker is a process with a model of its own, and computes with one thread. Requests that
 arrive while it computes are answered together in the next batch: nobody waits for one to fill up.
-When it is told to stop (SIGTERM, Ctrl-C), what has been asked is answered first.
+When it is told to stop (SIGTERM), it says so: `/ready` refuses, and every connection is told with
+its next answer to go elsewhere. What has been asked by then is answered, and it ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
 import numpy as np
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel, Field
 
 from sk_ulmfit import serving
 
 # What a request may ask for, and how many texts may wait before others are sent away.
 MOST_TEXTS, MOST_CHARACTERS, MOST_WAITING = 100, 10_000, 2_000
+
+# Seconds from when it is told to stop until it takes no more requests: as long as who sends them
+# needs to notice (of Kubernetes the period of its readiness probe).
+SECONDS_TO_LEAVE = float(os.environ.get("SECONDS_TO_LEAVE", "1"))
 
 # Texts that are computed together: more take no less time for each.
 BATCH = 64
@@ -74,6 +80,15 @@ class Batches:
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request; after the last one, end."""
     app.state.batches = Batches(serving.load(os.environ["MODEL"]))
+    app.state.stopping = False
+    loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)  # the server's own
+
+    def leave() -> None:
+        app.state.stopping = True
+        if callable(stop):
+            loop.call_later(SECONDS_TO_LEAVE, stop, signal.SIGTERM, None)
+
+    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(leave))
     running = asyncio.create_task(app.state.batches.run())
     yield
     running.cancel()
@@ -98,12 +113,14 @@ class Answer(BaseModel):
 
 
 @app.post("/classify")
-async def classify(question: Question) -> Answer:
+async def classify(question: Question, response: Response) -> Answer:
     """Classify texts; refuses them (503) if too many are waiting."""
     batches: Batches = app.state.batches
     if batches.n_waiting + len(question.texts) > MOST_WAITING:
         raise HTTPException(503, "Too many texts are waiting.", headers={"Retry-After": "1"})
     p = await batches.ask(question.texts)
+    if app.state.stopping:
+        response.headers["Connection"] = "close"  # it is the last answer to who keeps one
     likeliest = p.argmax(axis=1)
     classes = batches.model.classes_[likeliest].astype(str)
     return Answer(classes=classes.tolist(), probabilities=p.max(axis=1).tolist())
@@ -117,8 +134,8 @@ async def health() -> dict[str, str]:
 
 @app.get("/ready")
 async def ready() -> dict[str, int]:
-    """Whether it takes requests: not (503) while too many texts wait."""
+    """Whether it takes requests: not (503) while too many texts wait, or when it is to stop."""
     n_waiting = app.state.batches.n_waiting
-    if n_waiting >= MOST_WAITING:
-        raise HTTPException(503, "Too many texts are waiting.")
+    if app.state.stopping or n_waiting >= MOST_WAITING:
+        raise HTTPException(503, "It stops." if app.state.stopping else "Too many texts wait.")
     return {"waiting": n_waiting}

@@ -179,7 +179,8 @@ def _of_words(sentences: SentenceVectors, int8: bool) -> dict[str, np.ndarray]:
     """Vectors of words, and how a text's is made of them."""
     found = {name: sentences.arrays[name] for name in ("words", "weights", "offset")}
     if int8:
-        found["words"] = found["words"].astype(np.float16)
+        scale = np.abs(found["words"]).max(axis=0) / 127 + np.float32(1e-12)
+        found |= {"words": np.rint(found["words"] / scale).astype(np.int8), "words_scale": scale}
     return found
 
 

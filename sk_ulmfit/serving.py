@@ -113,7 +113,10 @@ class _Served:
     def _word_means(self, documents: TokenLists) -> np.ndarray:
         """Weighted means of the vectors of the documents' words."""
         words, weights, offset = (self._arrays[name] for name in ("words", "weights", "offset"))
-        return np.asarray(mean_vectors(documents, words, weights) + offset)
+        means = mean_vectors(documents, words, weights)
+        if (scale := self._arrays.get("words_scale")) is not None:  # (of words in 8 bits)
+            means *= scale
+        return np.asarray(means + offset)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {' and '.join(self._networks)}>"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -27,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM"),
 ]
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TEXTS, LABELS = banking(3, 20)
 
 
@@ -47,36 +45,40 @@ def get(address):
         return json.load(response)
 
 
+def refusal(address):
+    """Status and reason, if the service refuses."""
+    try:
+        get(address)
+    except HTTPError as error:
+        return error.code, json.load(error)["detail"]
+
+
 @pytest.fixture(scope="module")
 def clf():
     return classifier(language_model=language_model(max_epochs=0), max_epochs=1).fit(TEXTS, LABELS)
 
 
 @pytest.fixture(scope="module")
-def service(clf, tmp_path_factory):
-    """Address and process of a service that is ready."""
+def folder(clf, tmp_path_factory):
     folder = tmp_path_factory.mktemp("service") / "model"
     export(clf, folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "serve_fastapi:app", "--log-level", "warning"]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), "--app-dir", str(EXAMPLES)],
-        env={**os.environ, "MODEL": str(folder), "PYTHONPATH": str(EXAMPLES.parent)},
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        while process.poll() is None:
-            try:
-                get(f"{address}/ready")
-                break
-            except URLError:
-                time.sleep(0.05)
-        yield address, process
-    finally:
-        process.kill()
-        process.wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """The benchmark's way to start a service and to ask it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        patch.setenv("SECONDS_TO_LEAVE", "2")
+        yield importlib.import_module("_clients")
+
+
+@pytest.fixture(scope="module")
+def service(folder, bench):
+    """Address and process of a service that is ready."""
+    with bench.service(folder) as (port, process):
+        yield f"http://127.0.0.1:{port}", process
 
 
 def test_eight_clients_get_the_classifiers_answers(clf, service):
@@ -114,7 +116,16 @@ def test_what_was_asked_is_answered_before_it_stops(service):
         while get(f"{address}/ready")["waiting"] < 400 and not any(one.done() for one in asked):
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
+        while (stopping := refusal(f"{address}/ready")) is None:
+            time.sleep(0.01)
         answered = [one.result() for one in asked]
     assert [status for status, _ in answered] == [200] * 4
     assert all(len(answer["classes"]) == 100 for _, answer in answered)
+    assert stopping == (503, "It stops.")
     assert process.wait(30) in (0, -signal.SIGTERM)
+
+
+def test_clients_that_keep_their_connection_lose_nothing_when_it_stops(folder, bench):
+    with bench.service(folder) as (port, process):
+        found = bench.load(port, process, TEXTS, n_clients=8, seconds=0.5)
+    assert found["requests_per_second"] > 0 and found["unanswered"] == 0
