@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,8 +14,10 @@ from sklearn.utils import check_random_state
 from ._compat import Interval, StrOptions
 from ._parameters import describe_parameters
 from ._version import __version__
+from ._warnings import warn
 from .models.directory import digest_of_model, write_model
 from .schedules import MOST_EPOCHS, SCHEDULES
+from .training.devices import named_device
 from .training.net import check_callbacks
 
 DIRECTIONS = {
@@ -85,6 +86,8 @@ class ULMFiTEstimator(BaseEstimator):
 
     def _validate_params(self) -> None:
         super()._validate_params()
+        if self.device != "auto":
+            named_device(self.device)
         check_callbacks(self.callbacks)
 
     @property
@@ -196,18 +199,14 @@ class ULMFiTEstimator(BaseEstimator):
         if kind is not type(self):
             for name in parameters["params"].keys() - kind().get_params(deep=False).keys():
                 del parameters["params"][name]
-            warnings.warn(
+            warn(
                 f"A saved model holds no code: the loaded estimator will be a {kind.__name__}, not "
-                f"a {type(self).__name__}. A pickle keeps the class.",
-                UserWarning,
-                stacklevel=2,
+                f"a {type(self).__name__}. A pickle keeps the class."
             )
         if lost:
-            warnings.warn(
+            warn(
                 f"{', '.join(lost)} cannot be saved as JSON: the loaded estimator will have the "
-                "default, and predict the same. A pickle keeps all parameters.",
-                UserWarning,
-                stacklevel=2,
+                "default, and predict the same. A pickle keeps all parameters."
             )
         own = {
             "class": kind.__name__,
@@ -237,12 +236,10 @@ class ULMFiTEstimator(BaseEstimator):
         state = {name: value for name, value in state.items() if name != _START}
         version = state.pop(_VERSION, "of an unknown version")
         if version != __version__:
-            warnings.warn(
+            warn(
                 f"This {type(self).__name__} was pickled by sk_ulmfit {version}, and is read by "
                 f"{__version__}: it may fail, or answer otherwise. What save() writes stays "
-                "readable.",
-                UserWarning,
-                stacklevel=2,
+                "readable."
             )
         super().__setstate__(state)
 

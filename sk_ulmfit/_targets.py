@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import reprlib
-import warnings
 from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from ._warnings import warn
 from .documents import EncodedDocuments
 from .text.token_lists import TokenLists
 from .text.validation import check_texts, is_missing
@@ -170,10 +170,12 @@ def read_labels(y: Any, n_rows: int | None = None, name: str = "y") -> Labels:
         What error messages call them.
     """
     array = _as_array(y, name)
-    if array.ndim == 0 or n_rows not in (None, len(array)):
-        found = "a single value" if array.ndim == 0 else f"{len(array)} labels"
+    if array.ndim == 0:
+        raise ValueError(f"{name} has to be a list or an array of labels, got {type(y).__name__}.")
+    if n_rows not in (None, len(array)):
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: {n_rows} texts, {found}."
+            f"Found input variables with inconsistent numbers of samples: {n_rows} texts, "
+            f"{len(array)} labels."
         )
     if array.ndim == 2 and array.shape[1] > 1:
         if array.dtype == object and not any(map(is_missing, array.flat)):
@@ -212,7 +214,8 @@ def _as_array(y: Any, name: str) -> np.ndarray:
     if array.ndim == 1 and array.dtype.kind in "fUO" and not isinstance(y, np.ndarray):
         # Where one label is missing numpy makes floats of whole numbers, where one is a str it
         # makes all of them so: as objects they stay what they are.
-        items = y.tolist() if hasattr(type(y), "tolist") else [*y]
+        ways = [name for name in ("tolist", "to_pylist") if hasattr(type(y), name)]
+        items = getattr(y, ways[0])() if ways else [*y]
         array = np.fromiter(items, dtype=object, count=len(items))
     return array
 
@@ -260,24 +263,20 @@ def _check_minus_one(labels: Labels, classes: np.ndarray) -> None:
         )
     if not labels.n_minus_one or _COMPARABLE[classes.dtype.kind] != "number":
         return
-    warnings.warn(
+    warn(
         f"{labels.n_minus_one} of {len(labels.labelled)} texts have y == -1, which means 'not "
         "labelled': no class is learned from them. If -1 is one of your classes, name it "
-        "otherwise; if not, None in its place says so without this warning.",
-        UserWarning,
-        stacklevel=5,  # where fit was called
+        "otherwise; if not, None in its place says so without this warning."
     )
 
 
 def _check_repeated(known: np.ndarray, classes: np.ndarray) -> None:
     """Say that nothing can be learned of labels that all differ: they may be the texts."""
     if classes.dtype.kind == "U" and len(known) == len(classes) >= _FEW_TEXTS:
-        warnings.warn(
+        warn(
             f"Every one of the {len(known)} texts has a class of its own, the first "
             f"{reprlib.repr(known.tolist()[0])}: fit(X, y) takes the texts first and their labels "
-            "second.",
-            UserWarning,
-            stacklevel=5,
+            "second."
         )
 
 

@@ -11,11 +11,14 @@ from scipy.optimize import minimize_scalar
 from sklearn.utils.validation import check_consistent_length
 
 from .models.classifier import log_probabilities
+from .text.validation import is_missing
 
 __all__ = ["expected_calibration_error"]
 
 # How far from 1 probabilities may sum up to: those of half precision do not get nearer.
 _ROUNDING = 1e-2
+
+_MOST_BINS = 1_000_000
 
 # Between them a temperature makes anything from certainty to nearly equal chances.
 _LOWEST, _HIGHEST = 0.05, 20.0
@@ -96,7 +99,7 @@ def expected_calibration_error(
     ------
     ValueError
         If the shapes do not fit together, `y_proba` are no probabilities, a label is none of the
-        classes, or `n_bins` is no whole number above 0.
+        classes or missing, or `n_bins` is no whole number from 1 to 1,000,000.
 
     References
     ----------
@@ -109,8 +112,11 @@ def expected_calibration_error(
     >>> round(expected_calibration_error(["a", "b"], [[0.9, 0.1], [0.6, 0.4]]), 2)
     0.35
     """
-    if not isinstance(n_bins, Integral) or n_bins < 1:
-        raise ValueError(f"n_bins must be a whole number from 1 up, got {n_bins!r}.")
+    if not isinstance(n_bins, Integral) or not 1 <= n_bins <= _MOST_BINS:
+        raise ValueError(
+            f"n_bins must be a whole number from 1 to {_MOST_BINS}, got {n_bins!r:.80}."
+        )
+    n_bins = int(n_bins)
     confidence, right = top_predictions(y_true, y_proba, classes)
     bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
@@ -139,6 +145,8 @@ def top_predictions(y_true: Any, y_proba: Any, classes: Any) -> tuple[np.ndarray
     """
     y_true, y_proba = np.asarray(y_true), np.asarray(y_proba, dtype=float)
     check_consistent_length(y_true, y_proba)
+    if y_true.dtype == object and any(map(is_missing, y_true.flat)):
+        raise ValueError("y_true has texts without a label: leave them out.")
     classes = np.unique(y_true) if classes is None else np.asarray(classes)
     if y_true.ndim != 1 or y_proba.ndim != 2 or y_proba.shape[1] != len(classes):
         raise ValueError(

@@ -86,10 +86,15 @@ def local_path(path: str | os.PathLike[str]) -> Path:
 
     Raises
     ------
+    TypeError
+        If it is no path.
     ValueError
         If it is an address such as ``s3://...``, or begins with ``~`` and there is no such home.
     """
-    path = os.fsdecode(path)
+    try:
+        path = os.fsdecode(path)
+    except TypeError as error:
+        raise TypeError(f"Expected a path, a str or pathlib.Path, got {path!r:.80}.") from error
     if _ADDRESS.match(path):
         raise ValueError(
             f"{path!r} is an address, not a path on this machine. Save to a local directory "

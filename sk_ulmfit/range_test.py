@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +11,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from ._estimator import ULMFiTEstimator
+from ._warnings import warn
 from .plotting import LRFinderDisplay
 
 __all__ = ["LRFindResult", "lr_find"]
@@ -172,6 +172,12 @@ def lr_find(
     except FloatingPointError:
         if not rising.began:
             raise  # the language model below the classifier
+    else:
+        if len(rising.losses) < _FEWEST:
+            raise ValueError(
+                f"A callback ended the training after {len(rising.losses)} of {n_steps} steps: "
+                "leave it out here."
+            )
     losses = np.array(rising.losses)
     if len(losses) < _FEWEST:
         raise ValueError(
@@ -267,12 +273,11 @@ def suggest(learning_rates: np.ndarray, smoothed_losses: np.ndarray) -> float:
     """
     minimum = int(smoothed_losses.argmin())
     if minimum == 0:
-        warnings.warn(
+        warn(
             f"The loss did not fall at any learning rate from {learning_rates[0]:.3g} to "
             f"{learning_rates[-1]:.3g}: no rate is suggested. Lower "
             "min_lr, or train on more texts.",
             RuntimeWarning,
-            stacklevel=3,
         )
         return float("nan")
     # Rates rise exponentially: a step is the same distance on the logarithmic axis everywhere.

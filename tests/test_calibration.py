@@ -97,10 +97,16 @@ def test_what_are_no_probabilities_is_refused(row):
         expected_calibration_error(["a", "b"], [[0.5, 0.5], row])
 
 
-@pytest.mark.parametrize("n_bins", [0, -1, 2.0, "15", None])
+@pytest.mark.parametrize("n_bins", [0, -1, 2.0, "15", None, 10**9, 10**400])
 def test_a_number_of_bins_that_cannot_be_is_refused(n_bins):
-    with pytest.raises(ValueError, match="n_bins must be a whole number from 1 up"):
+    with pytest.raises(ValueError, match="n_bins must be a whole number from 1 to"):
         expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
+
+
+@pytest.mark.parametrize("classes", [None, ["a", "b"]])
+def test_labels_that_are_missing_are_told_of(classes):
+    with pytest.raises(ValueError, match="y_true has texts without a label"):
+        expected_calibration_error(["a", None], [[0.5, 0.5]] * 2, classes=classes)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -156,6 +156,15 @@ def test_loss_that_is_not_finite_ends_the_test(documents):
     assert is_a_curve(result)
 
 
+def test_a_callback_that_ends_the_training_at_once_is_told_from_divergence(documents):
+    class Enough(Callback):
+        def on_batch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(ValueError, match="callback ended the training after 0 of 100 steps"):
+        lr_find(classifier(callbacks=[Enough()]), documents, banking()[1])
+
+
 def test_diverging_at_once():
     with pytest.raises(ValueError, match=r"diverged within .* steps, from min_lr=1e"):
         lr_find(language_model(), banking()[0], min_lr=1e25, max_lr=1e30)

@@ -69,6 +69,25 @@ def in_polars(y: list) -> pl.Series:
     return pl.Series([getattr(label, "value", label) for label in plain], nan_to_null=True)
 
 
+class Chunked:
+    """As pyarrow's chunked arrays: what they hold when they are iterated over are no labels."""
+
+    def __init__(self, y: list):
+        self.y = y
+
+    def __len__(self):
+        return len(self.y)
+
+    def __iter__(self):
+        return iter([object() for _ in self.y])
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([np.nan if pd.isna(label) else label for label in self.y])
+
+    def to_pylist(self):
+        return [None if pd.isna(label) else label for label in self.y]
+
+
 CONTAINERS = {
     "list": list,
     "tuple": tuple,
@@ -81,6 +100,7 @@ CONTAINERS = {
     "pandas, categories": lambda y: pd.Series(y, dtype="category"),
     "pandas, a column": lambda y: pd.DataFrame({"y": y}).convert_dtypes(),
     "polars": in_polars,
+    "pyarrow": Chunked,
 }
 
 
@@ -254,7 +274,8 @@ def test_classes_in_any_container(container):
     "classes, message",
     [
         ([], "list of labels"),
-        ("ab", "single value"),
+        ("ab", "has to be a list or an array of labels, got str"),
+        ((c for c in "ab"), "has to be a list or an array of labels, got generator"),
         (["a", None], "none is missing"),
         ({"a", 1}, "classes mixes labels of the types int and str"),
         ([-1, 0, 1], "-1 cannot be one of the classes"),

@@ -260,7 +260,7 @@ def test_lengths_that_do_not_match_are_refused(documents):
             small_classifier().fit(X, np.eye(30, 4, dtype=int)[:-1])
         with pytest.raises(ValueError, match=r"sample_weight.* expected \(30,\)"):
             small_classifier().fit(X, LABELS, sample_weight=np.ones(29))
-    with pytest.raises(ValueError, match="30 texts, a single value"):
+    with pytest.raises(ValueError, match="y has to be a list or an array of labels, got str"):
         small_classifier().fit(TEXTS, "card")
     fitted = small_classifier().fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

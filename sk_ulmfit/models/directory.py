@@ -173,7 +173,8 @@ def read_model(
     ValueError
         If it is damaged, of another kind, or of a newer version of sk_ulmfit.
     """
-    path = local_path(path) if isinstance(path, (str, os.PathLike)) else path
+    if isinstance(path, os.PathLike) or not isinstance(path, Traversable):
+        path = local_path(path)
     description: dict[str, Any] = {}
     while True:
         before, description = description, _read_description(path, kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def directions_of(pretrained: Any) -> tuple[str, ...]:
 def _load(pretrained: Any) -> TrainedLanguageModel:
     if isinstance(pretrained, TrainedLanguageModel):
         return pretrained
-    if isinstance(pretrained, (str, Path)):
+    if isinstance(pretrained, (str, PathLike)):
         return _load_named(pretrained)
     estimator = getattr(pretrained, "estimator", pretrained)  # a FrozenEstimator's
     if not hasattr(estimator, "perplexity"):
@@ -96,7 +97,7 @@ def _load(pretrained: Any) -> TrainedLanguageModel:
     return trained
 
 
-def _load_named(name: str | Path) -> TrainedLanguageModel:
+def _load_named(name: str | PathLike[str]) -> TrainedLanguageModel:
     path = local_path(name)
     if path.is_file() or (path.is_dir() and holds_fastai(path)):
         return read_fastai(path)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from .._warnings import warn
 from .rules import SPECIAL_TOKENS
 from .token_lists import TokenLists
 from .tokenizer import Tokenizer
@@ -49,7 +48,7 @@ def warn_of_unknown_words(documents: TokenLists, vocab: Vocabulary) -> None:
         for start in range(0, len(documents.ids), _AT_ONCE)
     )
     if 2 * n_unknown > n_words:
-        _warn(
+        warn(
             f"{n_unknown / n_words:.0%} of the tokens of the texts are not in the vocabulary and "
             "are all read as xxunk. A lower min_freq adds rare words to it; tokenizer='subword' "
             "(of a model with pretrained=None) makes known pieces of words of any language."
@@ -81,7 +80,7 @@ def warn_of_another_language(texts: Sequence[str], tokenizer: Tokenizer) -> None
         return
     script = _script(some)
     letters = "" if script == "Latin" else f" (most letters are {script})"
-    _warn(
+    warn(
         f"{n_unknown / len(words):.0%} of the words of the texts{letters} are unknown to the "
         "pretrained language model: it seems to know another language, or texts of another kind, "
         "and helps little then. Begin with a model of their language, one that you have trained "
@@ -108,7 +107,7 @@ def warn_of_long_texts(lengths: np.ndarray, max_length: int | None) -> None:
     longest, middle = int(lengths.max()), float(np.median(lengths))
     if max_length is not None or longest < max(_LONG, _TIMES * middle):
         return
-    _warn(
+    warn(
         f"Text {int(lengths.argmax())} has {longest:,} tokens, half of the texts at most "
         f"{middle:,.0f}: long ones take that many times longer to train on. If their beginning "
         f"tells the class, max_length={max(100, 5 * round(middle)):d} reads no more than that."
@@ -124,17 +123,3 @@ def _script(texts: Sequence[str]) -> str:
         if letter.isalpha()
     )
     return counts.most_common(1)[0][0].capitalize() if counts else "Latin"
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=_users_stacklevel())
-
-
-def _users_stacklevel() -> int:
-    """How far up the code is that called this package, perhaps through scikit-learn."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
-        ("sk_ulmfit.", "sklearn.", "joblib.")
-    ):
-        level, frame = level + 1, frame.f_back
-    return level

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .._warnings import warn
+
 _READ_IT = 'read the file, Path(path).read_text(encoding="utf-8")'
 
 # What files of texts are called.
@@ -26,6 +28,9 @@ _ENDINGS = (
     ".bz2",
     ".zip",
 )
+
+# Texts that are asked whether they name files.
+_SOME = 10
 
 
 def check_texts(X: Iterable[str], *, name: str = "X") -> list[str]:
@@ -50,6 +55,11 @@ def check_texts(X: Iterable[str], *, name: str = "X") -> list[str]:
     ValueError
         If `X` is a single str, has no texts, has two dimensions, or a text is missing in it.
 
+    Warns
+    -----
+    UserWarning
+        If they are names of files.
+
     Examples
     --------
     >>> from sk_ulmfit.text.validation import check_texts
@@ -69,6 +79,12 @@ def check_texts(X: Iterable[str], *, name: str = "X") -> list[str]:
     for i, item in enumerate(items):
         if type(item) is not str:
             items[i] = _text(item, f"{name}[{i}]")
+    if all(map(_names_a_file, items[:_SOME])):
+        warn(
+            f"{name} holds names of files, such as {items[0]!r}, which are taken for the texts: "
+            "pass what is in them. A ULMFiTLanguageModel reads files that are given as "
+            "[Path(name) for name in names]."
+        )
     return items
 
 
@@ -148,6 +164,10 @@ def _looks_like_a_path(text: str) -> bool:
     )
 
 
+def _names_a_file(text: str) -> bool:
+    return len(text) < 1000 and text.lower().endswith(_ENDINGS) and os.path.isfile(text)
+
+
 def _iterate(X: Any, name: str) -> Iterable[Any]:
     try:
         return iter(X)
@@ -181,7 +201,7 @@ def _hint(item: Any, place: str) -> str:
     if isinstance(item, Mapping):
         return f"take the text out of it, for example {place}[{next(iter(item), 'text')!r}]"
     if isinstance(item, (list, tuple)):
-        return 'a text is one str; tokens can be joined by " ".join(tokens)'
+        return 'a text is one str: of pairs with labels pass the texts, tokens as " ".join(tokens)'
     if hasattr(kind, "text"):  # a document of spaCy, say
         return f"take its text, {place}.text"
     return "convert it to the str that is the text"

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor
 
 from .._compat import EARLY_STOPPING_STATE
+from .._warnings import warn
 from ..callbacks import ScheduledLR
 from ..files import DirectoryLock, atomic_write, read_json, write_json
 from ..models.directory import plain
@@ -183,11 +183,10 @@ class Checkpoints(Callback):
             reason = error if isinstance(error, OSError) else error.__context__
             if not isinstance(reason, OSError):
                 raise
-            warnings.warn(
+            warn(
                 f"The checkpoint {self.file} could not be written ({reason.strerror}). Training "
                 "goes on; killed, it would begin again at the checkpoint before, if there is one.",
                 RuntimeWarning,
-                stacklevel=1,  # the same place for all, so that users see it once
             )
 
     def _read(self, device: torch.device) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from typing import Any
 
 import torch
 
 from .._compat import has_bfloat16_kernels
+from .._warnings import warn
 from .distributed import own_gpu
 
 
@@ -31,12 +31,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     if str(device) == "auto":
         device = "cuda" if _gpu_is_usable() else "cpu"
-    try:
-        resolved = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device must be 'auto', 'cpu', 'cuda' or a torch device, got {device!r}."
-        ) from error
+    resolved = named_device(device)
     if resolved == torch.device("cuda") and (own := own_gpu()) is not None:
         resolved = torch.device("cuda", own)
     try:
@@ -49,6 +44,22 @@ def resolve_device(device: str | torch.device) -> torch.device:
             "is one and the CPU elsewhere."
         ) from error
     return resolved
+
+
+def named_device(device: str | torch.device) -> torch.device:
+    """Device of a name, be there one or not.
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name.
+    """
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto', 'cpu', 'cuda' or a torch device, got {device!r:.80}."
+        ) from error
 
 
 def _gpu_is_usable() -> bool:
@@ -81,13 +92,12 @@ def warn_of_busy_cores(device: torch.device) -> None:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > n_cores + 1:
         _busy_cores_were_told = True
-        warnings.warn(
+        warn(
             f"torch computes with {n_threads} threads, and other work keeps the cores busy (a load "
             f"of {load:.1f} on {n_cores} cores): threads that wait for one another can make a "
             "training a hundred times slower. torch.set_num_threads(1) helps, or "
             "OMP_WAIT_POLICY=PASSIVE in the environment before Python starts.",
             RuntimeWarning,
-            stacklevel=2,
         )
 
 

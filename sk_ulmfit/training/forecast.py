@@ -62,7 +62,7 @@ class Forecast(Callback):
             self.begin_ = now
             return
         costs = self.costs or [1.0] * net.max_epochs
-        epoch = len(net.history) - 1
+        epoch = min(len(net.history), net.max_epochs) - 1  # a callback may have loaded some
         self.spent_ += costs[epoch]
         if now - self.begin_ < _MEASURED:
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import signal
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self
@@ -17,6 +16,7 @@ from skorch.utils import noop
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .._warnings import warn
 from ..callbacks import DiscriminativeLR, ScheduledLR
 from ..models.networks import Weights
 from ..modules.dropout import MaskSource
@@ -160,14 +160,13 @@ class ULMFiTNet(NeuralNet):
         constant = self._loss_of_constant_answer(train)
         # How far apart two readings are (R-Drop) is in the loss too, and much in the beginning.
         margin = 1 + getattr(self.criterion_, "r_drop", 0.0)
-        if losses and losses[-1] > _ASTRAY * min(losses[0], constant) + margin:
-            warnings.warn(
+        if losses and losses[-1] > min(_ASTRAY * losses[0], constant) + margin:
+            warn(
                 f"Training went astray: the loss ended at {losses[-1]:.3g}, that of the first "
                 f"epoch was {losses[0]:.3g}, that of an answer which is the same for every input "
                 f"is {constant:.3g}. Lower lr (now {self.lr:g}), or lengthen the warm-up "
                 "(cut_frac).",
                 RuntimeWarning,
-                stacklevel=1,
             )
 
     def _loss_of_constant_answer(self, train: Dataset) -> float:

@@ -192,6 +192,8 @@ LM = "classifier/language_model"
         ("/params", {"pooling": "sideways"}),
         ("/params", {"callbacks": 3}),
         ("/params", {"device": {"cpu": 1}}),
+        ("/params", {"device": "no such"}),
+        ("/recipes", {"language_model": {"params": {"device": "no such"}}}),
         ("/params", {"random_state": -1}),
         ("/params", {"head_sizes": [0]}),
         ("/params", {"unfreeze_schedule": [-1]}),
@@ -724,6 +726,13 @@ def test_addresses_are_no_paths(address, kind, lm, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="is an address, not a path on this machine"):
             use(kind(address))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [None, 3, ["model"], {}], ids=repr)
+def test_what_is_no_path_is_named(path, lm):
+    for use in (lm.save, sk_ulmfit.load):
+        with pytest.raises(TypeError, match="Expected a path, a str or pathlib"):
+            use(path)
 
 
 def test_the_home_directory_is_meant_by_a_tilde(lm, tmp_path, monkeypatch):

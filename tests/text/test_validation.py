@@ -90,6 +90,7 @@ REFUSED = {
     "bytes item": (["a", b"b"], TypeError, r"X\[1\] is no text but bytes.*decode"),
     "bytes array": (np.array([b"a", b"b"]), TypeError, r"X\[0\] is no text but bytes"),
     "nested list": ([["a", "b"], ["c"]], TypeError, r"X\[0\] is no text but list.*join"),
+    "pairs": (zip("ab", [0, 1], strict=True), TypeError, "tuple.*of pairs with labels"),
     "some object": (["a", object()], TypeError, r"X\[1\] is no text but object"),
     "None item": (["a", None, "b", None], ValueError, r"X\[1\] is missing \(None\)"),
     "nan item": (["a", float("nan")], ValueError, r"X\[1\] is missing \(nan\)"),
@@ -138,3 +139,22 @@ def test_errors_of_a_generator_stay_as_they_are():
 
     with pytest.raises(TypeError, match="my own mistake"):
         check_texts(broken())
+
+
+def test_names_of_files_are_told_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "B.JSON"):
+        Path(name).write_text("a text")
+    with pytest.warns(UserWarning, match=r"X holds names of files, such as 'a.txt'.*Path\(name\)"):
+        assert check_texts(["a.txt", "B.JSON"] * 20) == ["a.txt", "B.JSON"] * 20
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "X", [["a.txt", "a text"], ["b.txt"], ["a"], ["\0.txt"], ["a/" * 3000 + ".txt"]]
+)
+def test_other_texts_are_no_names_of_files(X, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "a"):
+        Path(name).write_text("a text")
+    check_texts(X)

@@ -125,5 +125,13 @@ def test_a_training_that_went_astray_says_so(documents, lr):
 
 
 def test_a_language_model_that_went_astray_says_so():
+    class Stubborn(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            with torch.no_grad():
+                net.module_.bias[0] = 8.0  # the likeliest word, always
+
     with pytest.warns(RuntimeWarning, match="went astray"):
+        language_model(max_epochs=1, callbacks=[Stubborn()]).fit(TEXTS)
+    with pytest.warns(RuntimeWarning, match="went astray") as told:
         language_model(lr=30.0, max_epochs=2).fit(TEXTS)
+    assert [warning.filename for warning in told] == [__file__]

@@ -54,6 +54,13 @@ def test_epochs_that_train_more_layers_take_longer(train):
     assert told.endswith("about 4 minutes")  # 270 seconds
 
 
+def test_epochs_of_another_training_may_be_in_the_history(train, monkeypatch):
+    """As skorch's LoadInitState puts them there."""
+    monkeypatch.setattr(Net, "__init__", lambda self: setattr(self, "history", [{}] * 9))
+    [(_, told)] = train(3.0, shows_progress=False, costs=[1.0, 2.0, 3.0, 3.0])
+    assert "4 epochs of 1,600 texts on cpu take about" in told
+
+
 def test_ten_minutes_are_told_unasked_unless_a_bar_does(train, caplog):
     [(level, told)] = train(30.0, shows_progress=False)
     assert level == "WARNING" and "about 20 minutes; verbose=1 shows progress" in told
