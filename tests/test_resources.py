@@ -37,7 +37,7 @@ from tests.helpers import banking, classifier, language_model
 from tests.test_resources import resident
 from sklearn.pipeline import Pipeline
 
-texts, y = banking()
+texts, y = banking(3, 10)
 sizes = []
 for seed in range(20):
     lm = language_model(random_state=seed, emb_size=64, hidden_size=200, max_epochs=1)
