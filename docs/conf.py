@@ -29,6 +29,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "parameter_tables",
     "public_names",
 ]
 exclude_patterns = ["_build", "_extensions", "auto_examples/*.ipynb"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import re
@@ -21,6 +22,18 @@ ROOT = Path(__file__).parent.parent
 
 
 GUIDE = sorted(f"docs/guide/{page.name}" for page in (ROOT / "docs" / "guide").glob("[!i]*.md"))
+
+
+PAGES = sorted(f"{page.relative_to(ROOT)}" for page in (ROOT / "docs").glob("*.md"))
+PAGES = [page for page in PAGES if page != "docs/results.md"]
+EXAMPLES = sorted(f"examples/{page.name}" for page in (ROOT / "examples").glob("plot_*.py"))
+
+# A parameter's value, where a page says that it is the default.
+SAID_TO_BE_DEFAULT = [
+    r"`(\w+)=([^`]+)`,? (?:the|by)\sdefault",
+    r"default,? (?:is |with )?`(\w+)=([^`]+)`",
+    r"^`(\w+)=([^`]+)`[^\n]*\n: ",  # a list of what the defaults are
+]
 
 
 def code_of(page: str) -> list[str]:
@@ -152,6 +165,28 @@ def test_results_page_is_in_step_with_its_files():
     command = [sys.executable, ROOT / "benchmarks" / "report.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_pages_say_of_a_default_what_it_is():
+    estimators = ULMFiTClassifier(), ULMFiTLanguageModel()
+    said = {}
+    for page in ["README.md", *PAGES, *GUIDE, *EXAMPLES]:
+        text = (ROOT / page).read_text().replace("\n# ", "\n").replace("``", "`")
+        for pattern in SAID_TO_BE_DEFAULT:
+            said |= {(page, *found): 0 for found in re.findall(pattern, text, re.MULTILINE)}
+        assert not re.search(r"defaults?\W[^.`]*\b\d+\b[^.]*epoch", text), f"{page}: use a link"
+    assert len(said) >= 9
+    for page, name, value in said:
+        defaults = [e.get_params(deep=False)[name] for e in estimators if hasattr(e, name)]
+        assert ast.literal_eval(value) in defaults, f"{page}: {name}={value}"
+
+
+@pytest.mark.parametrize("estimator", [ULMFiTClassifier, ULMFiTLanguageModel])
+def test_every_parameter_has_one_place_in_the_guide(estimator):
+    page = (ROOT / "docs" / "guide" / "parameters.md").read_text()
+    tables = re.findall(rf"```{{parameters}} {estimator.__name__}\n(.*?)```", page, re.DOTALL)
+    listed = " ".join(tables).split()
+    assert sorted(listed) == sorted(estimator._get_param_names()), "docs/guide/parameters.md"
 
 
 def test_api_reference_lists_every_public_name():
