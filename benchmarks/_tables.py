@@ -49,6 +49,7 @@ DEFAULT = "en-small"  # what a user gets who sets nothing
 BESIDE = {"tfidf": "TF-IDF + LogisticRegression", "minilm": "frozen MiniLM + LogisticRegression"}
 # Rows of the README, with few labels: more on the page of results.
 HEADLINES = [("trec6", 100), ("trec6", 1000), ("sst2", 500), ("banking77", 770)]
+SPACE = "\N{NO-BREAK SPACE}"  # where a narrow table must not break a value
 PLAIN = "en-small-plain"  # what is set beside fastai (both read a text once a step) and scratch
 POOLINGS = {"ours": "", "the paper's": "-concat"}  # and how names of models tell them
 # Where the paper's figures of a data set are in `Row.paper`.
@@ -59,7 +60,26 @@ def mean_and_spread(values: list[float], digits: int = 2) -> str:
     """Mean, and the standard deviation if there are several."""
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
-    return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+    mean, spread = np.mean(values), np.std(values, ddof=1)
+    return f"{mean:.{digits}f}{SPACE}±{SPACE}{spread:.{digits}f}"
+
+
+def with_best(column: list[list[float]], digits: int = 2) -> list[str]:
+    """Mean and spread of each of a column's values, the lowest mean in bold."""
+    means = [round(float(np.mean(values)), digits) if values else np.inf for values in column]
+    return [
+        "-"
+        if not values
+        else f"**{mean_and_spread(values, digits)}**"
+        if mean == min(means)
+        else mean_and_spread(values, digits)
+        for values, mean in zip(column, means, strict=True)
+    ]
+
+
+def errors_of(runs: list[dict[str, Any]]) -> list[float]:
+    """Test errors in percent."""
+    return [run["error"] for run in runs]
 
 
 def paired(errors: dict[int, float], base: dict[int, float]) -> list[float]:
@@ -86,35 +106,41 @@ def read_results() -> Groups:
 
 def full_table(groups: Groups) -> str:
     """Errors and times of all models with all labels."""
-    rows = ["| data | model | seeds | test error % | on | fit seconds | predict texts/s |"]
-    rows.append("|---|---|---|---|---|---|---|")
-    for (name, model, _), runs in groups.items():
-        seconds = np.median([run["fit_seconds"] for run in runs])
-        rate = np.median([run["predict_per_second"] for run in runs])
-        rows.append(
-            f"| {SETS[name]} | {NAMES[model]} | {len(runs)} | "
-            f"{mean_and_spread([run['error'] for run in runs])} | {devices(runs)} | "
-            f"{seconds:.0f} | {rate:.0f} |"
-        )
+    rows = [
+        "| data | model | test error % | seeds | fit seconds: CPU | GPU "
+        "| predicted texts a second: CPU | GPU |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(key[0] for key in groups):
+        of_set = {model: runs for (of, model, _), runs in groups.items() if of == name}
+        errors = with_best([errors_of(runs) for runs in of_set.values()])
+        for (model, runs), error in zip(of_set.items(), errors, strict=True):
+            times = [
+                f"{np.median(values):,.0f}" if values else "-"
+                for what in ("fit_seconds", "predict_per_second")
+                for values in (
+                    [run[what] for run in runs if on_cpu(run) == on] for on in (True, False)
+                )
+            ]
+            rows.append(
+                f"| {SETS[name]} | {NAMES[model]} | {error} | {len(runs)} | {' | '.join(times)} |"
+            )
     return "\n".join(rows) + "\n\n" + where(groups)
-
-
-def devices(runs: list[dict[str, Any]]) -> str:
-    """What the runs were computed on."""
-    return ", ".join(sorted({run["machine"]["gpu"] or "CPU" for run in runs}))
 
 
 def where(groups: Groups) -> str:
     """What all the times have in common."""
     runs = [run for group in groups.values() for run in group]
 
-    def all_of(part: str, name: str) -> str:
-        return " and ".join(sorted({str(run[part][name]) for run in runs}))
+    def all_of(part: str, name: str, word: str = "and") -> str:
+        found = sorted({str(run[part][name]) for run in runs if run[part][name]})
+        return f" {word} ".join(found)
 
     return (
-        f"Median times, with {all_of('machine', 'threads')} CPU thread(s); torch "
-        f"{all_of('versions', 'torch')}, scikit-learn {all_of('versions', 'scikit-learn')}. Other "
-        "runs went on beside them, on a GPU several: take times as upper bounds."
+        f"Median times, on a CPU with {all_of('machine', 'threads')} thread(s), on a GPU "
+        f"({all_of('machine', 'gpu', 'or')}); torch {all_of('versions', 'torch')}, scikit-learn "
+        f"{all_of('versions', 'scikit-learn')}. Other runs went on beside them, on a GPU several: "
+        "take times as upper bounds."
     )
 
 
@@ -124,13 +150,8 @@ def low_shot_table(groups: Groups, name: str) -> str:
     numbers = sorted({n for _, n in found if n})
     rows = [f"| {SETS[name]}, labels | " + " | ".join(map(str, numbers)) + " |"]
     rows.append("|---" * (1 + len(numbers)) + "|")
-    for model in NAMES:
-        cells = [
-            mean_and_spread([run["error"] for run in found[model, n]], 1)
-            if (model, n) in found
-            else "-"
-            for n in numbers
-        ]
+    columns = [with_best([errors_of(found.get((m, n), [])) for m in NAMES], 1) for n in numbers]
+    for model, *cells in zip(NAMES, *columns, strict=True):
         if set(cells) != {"-"}:
             rows.append(f"| {NAMES[model]} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
@@ -144,12 +165,15 @@ def headline_table(groups: Groups) -> str:
         "|---" * (2 + len(names)) + "|",
     ]
     for name, n_labels in HEADLINES:
-        cells = []
-        for model in names:
-            runs = [run for run in groups.get((name, model, n_labels), []) if on_cpu(run)]
-            seconds = np.median([run["fit_seconds"] for run in runs]) if runs else 0.0
-            error = mean_and_spread([run["error"] for run in runs], 1) if runs else ""
-            cells.append(f"{error} % in {seconds:.0f} s" if runs else "-")
+        of_models = [
+            [run for run in groups.get((name, model, n_labels), []) if on_cpu(run)]
+            for model in names
+        ]
+        errors = with_best([errors_of(runs) for runs in of_models], 1)
+        cells = [
+            f"{error} in {np.median([run['fit_seconds'] for run in runs]):.0f} s" if runs else "-"
+            for runs, error in zip(of_models, errors, strict=True)
+        ]
         rows.append(f"| {SETS[name]} | {n_labels} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
@@ -487,10 +511,10 @@ def paper_table(name: str, n_labels: int | None, rows: dict[str, dict[int, float
         "|---|---|---|---|---|",
     ]
     method = rows.get("method", {})
+    shown = {key: row for key, row in ROWS.items() if key in rows}
+    means = with_best([list(rows[key].values()) for key in shown])
     table = ""
-    for key, row in ROWS.items():
-        if key not in rows:
-            continue
+    for (key, row), mean in zip(shown.items(), means, strict=True):
         if row.table != table:
             table = row.table
             lines.append(f"| *{table}* | | | | |")
@@ -500,10 +524,7 @@ def paper_table(name: str, n_labels: int | None, rows: dict[str, dict[int, float
             paper = f"{row.paper[of_paper]:.2f}"
         differences = [] if key == "method" else paired(errors, method)
         beside = against(differences, "worse") if differences else "-"
-        lines.append(
-            f"| {row.name} | {paper} | {mean_and_spread(list(errors.values()))} | "
-            f"{len(errors)} | {beside} |"
-        )
+        lines.append(f"| {row.name} | {paper} | {mean} | {len(errors)} | {beside} |")
     return "\n".join(lines)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import _results
 from _figures import FIGURES, draw_figure, in_step
+from _summary import in_short
 from _tables import (
     Groups,
     calibration_table,
@@ -50,6 +51,7 @@ def page(groups: Groups) -> str:
     few = list(dict.fromkeys(key[0] for key in groups if key[2]))
     cards = [card(key[0], key[1], runs) for key, runs in full.items() if "losses" in runs[0]]
     values = {
+        "short": in_short(groups),
         "full": full_table(full),
         "few": "\n\n".join(low_shot_table(groups, name) for name in few),
         "worth": worth_table(groups),

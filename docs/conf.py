@@ -42,7 +42,11 @@ highlight_language = "none"  # of blocks that name no language
 smartquotes = False  # or "gradual" would not be what one types
 myst_heading_anchors = 4
 default_role = "name"  # see _extensions/public_names.py
-copybutton_exclude = ".linenos, .gp, .go"
+# Of a session the commands alone are copied: no output, no tracebacks.
+copybutton_exclude = ".linenos"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 # --- What is generated of the code ---------------------------------------------------------------
 
@@ -87,11 +91,17 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"sk_ulmfit {release}"
 html_static_path = ["_static"]
+html_favicon = "_static/logo.svg"
 html_css_files = ["sk_ulmfit.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "logo": {"text": "sk_ulmfit"},
+    "logo": {
+        "text": html_title,
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "alt_text": "sk_ulmfit",
+    },
     "navbar_end": ["theme-switcher"],
     "navbar_align": "left",
     "header_links_before_dropdown": 6,

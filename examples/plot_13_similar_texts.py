@@ -1,10 +1,10 @@
 """
-Near-duplicates, nearest neighbours, and labels that are wrong
-==============================================================
+Near-duplicates, nearest neighbours, and mislabelled texts
+==========================================================
 
 A language model's features are vectors that lie near one another where texts mean the same. That
-finds questions that were asked before, and labels that somebody got wrong, without training
-anything: seconds on a CPU.
+finds questions that were asked before, and texts that somebody has labelled wrongly (mislabeled
+data), without training anything: seconds on a CPU.
 """
 
 # %%

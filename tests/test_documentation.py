@@ -189,6 +189,32 @@ def test_every_parameter_has_one_place_in_the_guide(estimator):
     assert sorted(listed) == sorted(estimator._get_param_names()), "docs/guide/parameters.md"
 
 
+@pytest.mark.parametrize(
+    ("typed", "page"),
+    [
+        ("ONNX", "docs/guide/serving.md"),
+        ("FastAPI", "docs/guide/serving.md"),
+        ("int8", "docs/guide/serving.md"),
+        ("German", "docs/guide/another_language.md"),
+        ("multilingual", "docs/guide/another_language.md"),
+        ("mislabelled", "examples/plot_13_similar_texts.py"),
+        ("mislabeled", "examples/plot_13_similar_texts.py"),
+        ("duplicates", "examples/plot_13_similar_texts.py"),
+        ("unlabelled", "docs/guide/few_labels.md"),
+        ("semi-supervised", "docs/guide/few_labels.md"),
+        ("logging", "docs/guide/hardware.md"),
+        ("time budget", "docs/guide/hardware.md"),
+        ("overfitting", "docs/guide/parameters.md"),
+        ("confidence", "docs/guide/explanations.md"),
+        ("offline", "docs/install.md"),
+        ("commercial", "docs/licences.md"),
+        ("BERT", "docs/index.md"),
+    ],
+)
+def test_a_search_for_the_words_that_people_type_finds_the_page(typed, page):
+    assert typed.lower() in " ".join((ROOT / page).read_text().lower().split())
+
+
 def test_api_reference_lists_every_public_name():
     page = (ROOT / "docs" / "api" / "index.rst").read_text()
     listed = {f"sk_ulmfit.{name}" for name in re.findall(r"^   ([a-zA-Z_.]+)$", page, re.MULTILINE)}
