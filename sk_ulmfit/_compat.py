@@ -43,9 +43,12 @@ class Interval(_Interval):
 
 def check_sample_weight(sample_weight: Any, rows: Any, *, negative: bool = False) -> np.ndarray:
     """Check weights of samples, one for each of `rows`."""
-    weights: np.ndarray = _check_sample_weight(
-        sample_weight, rows, ensure_non_negative=not negative
-    )
+    try:
+        weights: np.ndarray = _check_sample_weight(
+            sample_weight, rows, ensure_non_negative=not negative
+        )
+    except (OverflowError, TypeError) as error:
+        raise ValueError(f"sample_weight has to hold finite numbers: {error}.") from error
     return weights
 
 

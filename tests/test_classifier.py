@@ -411,6 +411,9 @@ def test_bad_labels_are_refused_in_words(data, documents):
     for wrong in (np.nan, np.inf, -1.0):
         with pytest.raises(ValueError, match="sample_weight"):
             classifier().fit(documents, y, sample_weight=np.where(y == "age", wrong, 1.0))
+    for wrong in (10**400, 1j):
+        with pytest.raises(ValueError, match="sample_weight has to hold finite numbers"):
+            classifier().fit(documents, y, sample_weight=[wrong] * len(y))
 
 
 WRONG_WEIGHTS = [-1.0, np.nan, np.inf, "2", None, [1.0], 10**400, 10**5000, Decimal("-1")]

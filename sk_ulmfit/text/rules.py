@@ -73,24 +73,27 @@ class Rule(NamedTuple):
         What is replaced.
     replacement : str or callable
         As `re.sub` takes it.
-    concerns : callable, optional
-        Takes a text; False: the pattern matches nothing in it. Much faster than to look for the
-        pattern.
+    sign : str or callable, default=""
+        What every text has that the pattern matches in, or a function that takes a text and tells
+        whether it may. Much faster than to look for the pattern.
     """
 
     name: str
     pattern: re.Pattern[str]
     replacement: str | Callable[[re.Match[str]], str]
-    concerns: Callable[[str], bool] = lambda text: True
+    sign: str | Callable[[str], bool] = ""
+
+    def _concerns(self, text: str) -> bool:
+        return self.sign in text if isinstance(self.sign, str) else self.sign(text)
 
     def apply(self, text: str) -> str:
         """Replace all matches in `text`."""
-        return self.pattern.sub(self.replacement, text) if self.concerns(text) else text
+        return self.pattern.sub(self.replacement, text) if self._concerns(text) else text
 
     def replacements(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Begin and end of every match in `text`, and what it is replaced by."""
         by = self.replacement
-        for match in self.pattern.finditer(text) if self.concerns(text) else ():
+        for match in self.pattern.finditer(text) if self._concerns(text) else ():
             yield *match.span(), match.expand(by) if isinstance(by, str) else by(match)
 
 
@@ -171,46 +174,34 @@ RULES: tuple[Rule | Composition, ...] = (
         "lone surrogates",
         re.compile("[\ud800-\udfff]"),
         "\ufffd",
-        concerns=lambda text: not text.isascii(),
+        lambda text: not text.isascii(),
     ),
     Rule(
         "HTML entities",
         # At most 7 digits: Python refuses to convert thousands of them to a number.
         re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[^\t\n\f <&#;]{1,32};?)"),
         lambda entity: html.unescape(entity[0]),
-        concerns=lambda text: "&" in text,
+        "&",
     ),
     Rule(
         "pieces of HTML entities",
         re.compile("&?(" + "|".join(_FRAGMENTS) + ")"),
         lambda piece: _FRAGMENTS[piece[1]],
-        concerns=lambda text: ";" in text,
+        ";",
     ),
     Rule(
         "invisible characters",
         re.compile(f"[{_INVISIBLE}{_JOINERS}]+"),
         _visible,
-        concerns=lambda text: not (text.isascii() and text.isprintable()),
+        lambda text: not (text.isascii() and text.isprintable()),
     ),
     Composition(),
-    Rule(
-        "HTML line breaks",
-        re.compile("<br ?/?>", re.IGNORECASE),
-        "\n",
-        concerns=lambda text: "<" in text,
-    ),
-    Rule("escaped line breaks", re.compile(r"\\n"), "\n", concerns=lambda text: "\\n" in text),
-    Rule("escaped quotes", re.compile(r'\\"'), '"', concerns=lambda text: '\\"' in text),
-    Rule(
-        "unknown words of WikiText", re.compile("<unk>"), UNK, concerns=lambda text: "<unk>" in text
-    ),
-    Rule(
-        "inner marks of WikiText",
-        re.compile(" @([-.,])@ "),
-        r"\1",
-        concerns=lambda text: "@ " in text,
-    ),
-    Rule("ellipses", re.compile(r"\.\.\."), " …", concerns=lambda text: "..." in text),
+    Rule("HTML line breaks", re.compile("<br ?/?>", re.IGNORECASE), "\n", "<"),
+    Rule("escaped line breaks", re.compile(r"\\n"), "\n", "\\n"),
+    Rule("escaped quotes", re.compile(r'\\"'), '"', '\\"'),
+    Rule("unknown words of WikiText", re.compile("<unk>"), UNK, "<unk>"),
+    Rule("inner marks of WikiText", re.compile(" @([-.,])@ "), r"\1", "@ "),
+    Rule("ellipses", re.compile(r"\.\.\."), " …", "..."),
     Rule(
         "repeated characters",
         re.compile(r"(\S)\1\1+"),
@@ -229,11 +220,7 @@ RULES: tuple[Rule | Composition, ...] = (
     Rule("Capitalised", re.compile(r"[A-Z](?<!\S[A-Z])[^A-Z\s]*(?!\S)"), _marked(MAJ)),
     # From the first character that may be a capital to the end of the word: what a Greek sigma
     # becomes depends on its place in the word.
-    Rule(
-        "lower case",
-        re.compile(r"[A-Z\x80-\U0010ffff]\S*"),
-        lambda rest: rest[0].lower(),
-    ),
+    Rule("lower case", re.compile(r"[A-Z\x80-\U0010ffff]\S*"), lambda rest: rest[0].lower()),
 )
 
 
@@ -273,13 +260,11 @@ def _times(count: str) -> int:
     return min(int(count), MAX_REPEATS)
 
 
-_WITHOUT_MEANING: list[_Step] = [
+# What has no meaning, and characters that are repeated.
+_FIRST: list[_Step] = [
     (r"\s+", " "),
     # A mark before an unknown word goes with it: it is not the next word's.
     (rf"(?<!\S)(?:(?:{MAJ}|{UP}) )?(?:{UNK}|{PAD}|{BOS}|{EOS}|{FLD})(?: |$)", ""),
-]
-
-_REPEATED_CHARACTERS: list[_Step] = [
     (rf"(?<!\S){REP} (\d{{1,9}}) (\S)(?!\S)", lambda run: run[2] * _times(run[1])),
 ]
 
@@ -308,8 +293,8 @@ def _compiled(steps: list[_Step]) -> list[tuple[re.Pattern[str], str | Callable]
     return [(re.compile(pattern), replacement) for pattern, replacement in steps]
 
 
-_FOR_SPACED_TEXT = _compiled([*_WITHOUT_MEANING, *_REPEATED_CHARACTERS, *_MARKS])
-_FOR_WORD_TOKENS = _compiled([*_WITHOUT_MEANING, *_REPEATED_CHARACTERS, *_SPACES, *_MARKS])
+_FOR_SPACED_TEXT = _compiled([*_FIRST, *_MARKS])
+_FOR_WORD_TOKENS = _compiled([*_FIRST, *_SPACES, *_MARKS])
 
 
 def undo_rules(text: str, *, word_tokens: bool) -> str:
