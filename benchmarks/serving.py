@@ -37,11 +37,11 @@ from _data import read_split
 from _runs import Labelled, draw, environment
 
 import sk_ulmfit
-from sk_ulmfit import ULMFiTClassifier, serving
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, serving
 from sk_ulmfit.export import export
 
-# Labels that the classifier of every set is fitted on, and epochs after its head is solved for:
-# what takes a minute at most.
+# Labels that the classifier of every set is fitted on, and epochs of its language model and, from a
+# solved head, of itself: what takes a minute at most.
 FITS = {"trec6": (1000, 2), "sst2": (2000, 0), "banking77": (3080, 0)}
 
 # Texts of these sets, of all lengths, are read by the classifier of the first.
@@ -76,7 +76,9 @@ def fit(folder: Path, name: str, train: Labelled) -> None:
     """Fit what is missing in the folder of a set: all forms of a classifier, by their names."""
     paths = {form: folder / form for form in COLD_START}
     if not paths["estimator"].exists():
-        own = {"head_start": "solved", "max_epochs": FITS[name][1]}
+        own: dict[str, Any] = {"head_start": "solved", "max_epochs": FITS[name][1]}
+        if epochs := own["max_epochs"]:
+            own["language_model"] = ULMFiTLanguageModel(max_epochs=epochs, min_freq=1)
         clf = ULMFiTClassifier(**own, random_state=0, device="cpu").fit(*train)
         clf.save(paths["estimator"])
     for precision in ("float32", "int8"):
