@@ -56,18 +56,36 @@ def fit_temperature(
     .. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
        Networks", ICML 2017.
     """
-    # The probability that a label is not there is that of its negative logit.
-    of_truth = [np.where(targets, one, -one) for one in logits] if multilabel else logits
 
     def loss(log_temperature: float) -> float:
-        log_p = log_probabilities(of_truth, np.exp(log_temperature), multilabel)
-        if not multilabel:
-            log_p = log_p[np.arange(len(targets)), targets, None]
-        nll = -len(targets) * float(np.average(log_p.mean(axis=1), weights=weights))
-        return nll + (log_temperature / _EXPECTED_SPREAD) ** 2 / 2
+        mean = held_out_loss(logits, np.exp(log_temperature), targets, weights, multilabel)
+        return len(targets) * mean + (log_temperature / _EXPECTED_SPREAD) ** 2 / 2
 
     bounds = (np.log(_LOWEST), np.log(_HIGHEST))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def held_out_loss(
+    logits: Sequence[np.ndarray],
+    temperature: float,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    multilabel: bool,
+) -> float:
+    """Weighted mean of the cross entropy of averaged probabilities.
+
+    Parameters
+    ----------
+    logits, targets, weights, multilabel
+        As for `fit_temperature`.
+    temperature : float
+    """
+    # The probability that a label is not there is that of its negative logit.
+    of_truth = [np.where(targets, one, -one) for one in logits] if multilabel else logits
+    log_p = log_probabilities(of_truth, temperature, multilabel)
+    if not multilabel:
+        log_p = log_p[np.arange(len(targets)), targets, None]
+    return -float(np.average(log_p.mean(axis=1), weights=weights))
 
 
 def expected_calibration_error(

@@ -32,7 +32,7 @@ from .language_model import ULMFiTLanguageModel, direction_named
 from .models import TrainedClassifier
 from .models.names import directions_of, load_pretrained
 from .modules import POOLINGS
-from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
+from .schedules import MOST_EPOCHS, UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
@@ -111,14 +111,20 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         logistic regression on what texts mean (if the language model has learned that), on the
         vectors of the frozen encoder and on the texts' words; what each of these counts, and the
         strength, is what predicts texts left out best. The head then has no hidden layers.
-        Training, if `max_epochs` is a number above 0, goes on from there [6]_, and only as much of
-        what it changes is kept as predicts `validation_fraction` of the texts best, at the
-        temperature that suits it (all texts are solved for if none is). "auto": solved where
-        ``max_epochs="auto"`` finds that labels are too few to train by, random else. `partial_fit`
-        begins at random.
+        "auto": solved where ``max_epochs="auto"`` finds that labels are too few to train by, random
+        else. `partial_fit` begins at random.
+    head_epochs : int or "auto", default="auto"
+        Passes before those of `max_epochs` in which the head alone is trained, on what the frozen
+        encoder makes of the texts, which is computed once: a head that errs would bend the
+        encoder [6]_. "auto": 10 if ``max_epochs="auto"`` and the head begins at random, else 0.
+    linear_share : float or "auto", default="auto"
+        How much the linear model of ``head_start="solved"`` counts beside the trained network:
+        the logarithms of their probabilities are averaged, with this weight of the linear one's.
+        "auto": what predicts texts set aside best (`validation_fraction` of them, at most 500),
+        if ``max_epochs="auto"`` or ``head_start="solved"``; 0 else, the network alone.
+        `linear_share_` has what was chosen. Between 0 and 1, predicting reads texts twice.
     word_features : bool, default=True
-        Let a head that begins solved count words as well, as TF-IDF does. Training leaves these
-        weights.
+        Let the linear model count words as well, as TF-IDF does. Training leaves these weights.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
             default="concat-layers"
         How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
@@ -178,6 +184,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         `valid_loss`, `train_loss` is computed with dropout, smoothed labels and R-Drop.
     n_epochs_ : int
         Number of epochs trained, of each direction.
+    linear_share_ : float
+        How much the linear model counts: 1 if there is no other, 0 if there is none.
     language_model_ : ULMFiTLanguageModel
         The fitted language model that training began with.
     trained_ : TrainedClassifier
@@ -219,6 +227,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
         "head_start": [StrOptions({"auto", "random", "solved"})],
+        "head_epochs": [Interval(Integral, 0, MOST_EPOCHS, closed="both"), StrOptions({"auto"})],
+        "linear_share": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "word_features": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],
@@ -251,6 +261,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
         head_start: str = "auto",
+        head_epochs: int | str = "auto",
+        linear_share: float | str = "auto",
         word_features: bool = True,
         pooling: str = "concat-layers",
         calibrate: bool = False,
@@ -283,6 +295,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.frozen_dropout = frozen_dropout
         self.head_sizes = head_sizes
         self.head_start = head_start
+        self.head_epochs = head_epochs
+        self.linear_share = linear_share
         self.word_features = word_features
         self.pooling = pooling
         self.calibrate = calibrate
@@ -324,7 +338,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         X_val : iterable of str, or EncodedDocuments, default=None
             Texts of your own to judge the training by, in place of `validation_fraction` of `X`:
             nothing is learned from them but when to stop (`early_stopping`), the temperature
-            (`calibrate`) and how much of the training to keep (``head_start="solved"``). Loss and
+            (`calibrate`) and how much a linear model counts (`linear_share`). Loss and
             accuracy on them are in `history_`. A pipeline passes them on,
             ``pipe.fit(X, y, clf__X_val=texts, clf__y_val=labels)``: texts as they were written.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
@@ -402,7 +416,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        changes = {**ONE_EPOCH, "unfreeze_schedule": "full", "relative": False}
+        start = {"head_start": "random", "head_epochs": 0, "linear_share": 0.0}
+        changes = {**ONE_EPOCH, **start, "unfreeze_schedule": "full", "relative": False}
         return self._fit(X, targets, sample_weight, going_on, **changes)
 
     def _fit(
@@ -414,7 +429,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         *,
         validation_fraction: float | None = None,
         own_val: tuple[list[str] | EncodedDocuments, Targets] | None = None,
-        solves: bool = False,
         reads_only: bool = False,
         relative: bool = True,
         **changes: Any,
@@ -425,7 +439,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         pretrained language model is to be fine-tuned only if it says for how long.
         """
         # Before hours of training, what would fail after them.
-        resolve_device(self.device)
+        options = ClassifierOptions.of(self, seed=0, **changes)
         check_callbacks(self.callbacks, validation_fraction is not None or own_val is not None)
         first = () if going_on else ("start",)
         seeds = self._seeds(going_on, *first, "split", "training", "head")
@@ -434,14 +448,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             self._check_goes_on(targets)
             language_model, documents = self.language_model_, self._tokens(X)
             # (a temperature is of the weights that it was fitted for)
-            start = replace(self.trained_, temperature=1.0)
+            start = self.trained_.at_temperature(1.0)
         else:
             language_model, documents = self._language_model_stage(X, seeds, reads_only)
             start = TrainedClassifier(
                 language_model.trained_,
                 targets.classes,
                 targets.multilabel,
-                hidden_sizes(self.head_sizes, len(targets.classes), solves),
+                hidden_sizes(self.head_sizes, len(targets.classes), options.head_start == "solved"),
                 self.pooling,
             )
         warn_of_long_texts(documents.lengths, self.max_length)
@@ -451,9 +465,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             texts, known = own_val
             weights = document_weights(known, self.class_weight, None)
             valid, _ = set_aside(self._tokens(texts, start), known, weights, None, seeds.split)
-        options = ClassifierOptions.of(self, seed=seeds.training, **changes)
+        options = replace(options, seed=seeds.training)
         try:
-            if solves:
+            if options.solves:
                 start, outcome = solved_stage(
                     start, train, valid, options, seeds.head, keeps_out=own_val is not None
                 )
@@ -478,7 +492,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         if self.calibrate and valid is not None and interrupt is None:
             logits = trained.logits(valid[0], options.device, self.bptt)
             temperature = fit_temperature(logits, *valid[1:], trained.multilabel)
-            trained = replace(trained, temperature=temperature)
+            trained = trained.at_temperature(temperature)
         history = continued(self.history_ if going_on else [], outcome.history)
         self._set_fitted(trained, language_model, history)
         self._count_fit(going_on, seeds)
@@ -575,10 +589,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         if language_model.random_state is None and self.random_state is not None:
             language_model.set_params(random_state=seeds.start)
         self._check_steps(language_model)
-        if reads_only and language_model.pretrained is not None:
-            language_model._auto_epochs = 0
         try:
-            return language_model.fit(X)
+            return language_model._fit(X, auto_epochs=0 if reads_only else None)
         except TrainingInterrupted as interrupt:
             told = TrainingInterrupted(
                 interrupt.history,
@@ -602,6 +614,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.language_model_ = language_model
         self.history_ = history
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
+        self.linear_share_ = trained.linear_share
 
     def _tokens(
         self, X: Iterable[str] | EncodedDocuments, trained: TrainedClassifier | None = None

@@ -308,7 +308,6 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
         """Train the language model on texts (stage 1), or fine-tune it on them (stage 2).
 
@@ -352,9 +351,17 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         Processes started by ``torchrun`` train one model together, each on its share of every
         batch, and all end with that model.
         """
+        return self._fit(X)
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def _fit(
+        self, X: Iterable[str] | PathLike[str], auto_epochs: int | None = None
+    ) -> ULMFiTLanguageModel:
+        """`fit`, by so many epochs where a pretrained model may be trained for "auto" ones."""
         texts = texts_or_stream(X)
         with self._directory(texts) as directory:
-            return self._fit_in(directory, texts)  # (no memory map is open any more after it)
+            # (no memory map is open any more after it)
+            return self._fit_in(directory, texts, auto_epochs)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
@@ -387,12 +394,13 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         features = self.output == "features" and self.pretrained is not None
         return 0 if features and self.max_epochs == "auto" else super()._n_epochs
 
-    def _epochs_on(self, source: TextSource, going_on: bool) -> int:
+    def _epochs_on(self, source: TextSource, going_on: bool, auto_epochs: int | None) -> int:
         """Number of epochs of a `fit` on these texts."""
-        begins = self.pretrained is not None and not going_on
-        if self.max_epochs == "auto" and begins and isinstance(source, TextsInMemory):
-            return min(self._n_epochs, fine_tuning_epochs(len(source.texts)))
-        return self._n_epochs
+        if self.max_epochs != "auto" or self.pretrained is None or going_on:
+            return self._n_epochs
+        if auto_epochs is None and isinstance(source, TextsInMemory):
+            auto_epochs = fine_tuning_epochs(len(source.texts))
+        return self._n_epochs if auto_epochs is None else min(self._n_epochs, auto_epochs)
 
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.
@@ -407,12 +415,14 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         # Errors: on Windows what another process has open, a virus scanner say, cannot be removed.
         return TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True)
 
-    def _fit_in(self, directory: Any, texts: Iterable[str]) -> ULMFiTLanguageModel:
+    def _fit_in(
+        self, directory: Any, texts: Iterable[str], auto_epochs: int | None
+    ) -> ULMFiTLanguageModel:
         going_on = self.warm_start and hasattr(self, "trained_")
         share = own_share()
         seeds = self._seeds(going_on, "start", "split", "training")
         source = self._source(texts, directory)
-        n_epochs = self._epochs_on(source, going_on)
+        n_epochs = self._epochs_on(source, going_on, auto_epochs)
         with share.first_alone(), full_disk_named(directory):
             if self.checkpoint_dir is not None:
                 description = self._describe_training(source, going_on, n_epochs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from scipy.special import log_softmax, logsumexp
 from ..modules import TextClassifier
 from ..text.token_lists import TokenLists
 from .inference import predict_logits
-from .language_model import TrainedLanguageModel
+from .language_model import ENCODER_PREFIX, TrainedLanguageModel
 from .networks import Answering, Weights, check_size, checked_weights, empty_module, load_arrays
 from .words import WordTerm
 
@@ -42,6 +42,11 @@ class TrainedClassifier(Answering):
         The head keeps the scale that it was solved at.
     words : dict of str to WordTerm
         For each direction what words add to its logits, if anything.
+    linear_share : float
+        How much of the log-probabilities is those of a linear model on the language model as it
+        was: 1 if this classifier is one.
+    beside : TrainedClassifier or None
+        The linear model, of a classifier that is none and has a share of one.
     """
 
     language_model: TrainedLanguageModel
@@ -53,6 +58,8 @@ class TrainedClassifier(Answering):
     temperature: float = 1.0
     solved: dict[str, dict[str, float]] = field(default_factory=dict)
     words: dict[str, WordTerm] = field(default_factory=dict)
+    linear_share: float = 0.0
+    beside: TrainedClassifier | None = None
 
     def module(self, direction: str, bptt: int) -> TextClassifier:
         """Build the network of one direction for predictions."""
@@ -94,7 +101,7 @@ class TrainedClassifier(Answering):
         return module
 
     def logits(self, tokens: TokenLists, device: torch.device, bptt: int) -> list[np.ndarray]:
-        """Logits by the network of each direction.
+        """Logits by the network of each direction, and by the one beside it.
 
         Parameters
         ----------
@@ -114,7 +121,24 @@ class TrainedClassifier(Answering):
             if direction in self.words:
                 logits += self.words[direction].logits(tokens, self.language_model.sentences)
             found.append(logits)
-        return found
+        if self.beside is None:
+            return found
+        its = self.beside.logits(tokens, device, bptt)
+        return [self.mixed(*pair) for pair in zip(found, its, strict=True)]
+
+    def mixed(self, own: np.ndarray, its: np.ndarray) -> np.ndarray:
+        """Logits of both models as one: their weighted sum is a mean of log-probabilities."""
+        assert self.beside is not None
+        share, at_own = self.linear_share, self.temperature / self.beside.temperature
+        return (1 - share) * own + np.float32(share * at_own) * its
+
+    def at_temperature(self, temperature: float) -> TrainedClassifier:
+        """Divide all logits by another temperature."""
+        changed = replace(self, temperature=temperature)
+        if self.beside is None:
+            return changed
+        its = self.beside.temperature * temperature / self.temperature
+        return replace(changed, beside=replace(self.beside, temperature=its))
 
     def log_probabilities(self, tokens: TokenLists, device: torch.device, bptt: int) -> np.ndarray:
         """Logarithms of the probabilities, which are averaged over the directions.
@@ -149,26 +173,48 @@ class TrainedClassifier(Answering):
             return there
         return there - log_probabilities([-one for one in logits], self.temperature, True)
 
+    def of_directions(self, directions: Iterable[str]) -> TrainedClassifier:
+        """Keep only what belongs to some of the directions."""
+        kept = {
+            name: {d: getattr(self, name)[d] for d in directions if d in getattr(self, name)}
+            for name in ("weights", "solved", "words")
+        }
+        return replace(self, **kept)
+
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Describe the classifier by a JSON-able dict and named arrays."""
         language_model, arrays = self.language_model.to_parts()
         arrays = {f"language_model/{name}": array for name, array in arrays.items()}
-        for direction, weights in self.weights.items():
-            arrays.update({f"{direction}/{name}": array for name, array in weights.items()})
         # JSON has no dates; numpy reads them from strings.
         classes = self.classes.astype(str) if self.classes.dtype.kind == "M" else self.classes
+        own, own_arrays = self._own_parts()
         description = {
             "language_model": language_model,
             "classes": classes.tolist(),
             "classes_dtype": self.classes.dtype.str,
             "multilabel": self.multilabel,
+            **own,
+        }
+        if self.beside is not None:
+            its, its_arrays = self.beside._own_parts()
+            description["beside"] = its
+            for name, array in its_arrays.items():
+                if not name.partition("/")[2].startswith(ENCODER_PREFIX):  # the language model's
+                    own_arrays[f"beside/{name}"] = array
+        return description, {**arrays, **own_arrays}
+
+    def _own_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What is no other part's."""
+        arrays = {f"{d}/{name}": a for d, own in self.weights.items() for name, a in own.items()}
+        for direction, term in self.words.items():
+            arrays.update({f"words-{direction}/{name}": a for name, a in vars(term).items()})
+        description = {
             "head_sizes": list(self.head_sizes),
             "pooling": self.pooling,
             "temperature": self.temperature,
             "solved": self.solved,
+            "linear_share": self.linear_share,
         }
-        for direction, term in self.words.items():
-            arrays.update({f"words-{direction}/{name}": a for name, a in vars(term).items()})
         return description, arrays
 
     @classmethod
@@ -176,63 +222,88 @@ class TrainedClassifier(Answering):
         cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> TrainedClassifier:
         """Undo `to_parts`."""
-        weights: dict[str, Weights] = {}
-        of_language_model: Weights = {}
-        for key, array in arrays.items():
-            part, _, name = key.partition("/")
-            if part == "language_model":
-                of_language_model[name] = array
-            else:
-                weights.setdefault(part, {})[name] = array
+        parts = _by_first_name(arrays)
         language_model = TrainedLanguageModel.from_parts(
-            description["language_model"], of_language_model
+            description["language_model"], parts.pop("language_model", {})
         )
         classes = _classes_of(description["classes"], description["classes_dtype"])
+        multilabel = description["multilabel"]
+        if type(multilabel) is not bool:
+            raise ValueError(f"multilabel cannot be {multilabel!r:.80}.")
+        bare = cls(language_model, classes, multilabel, (), "")
+        of_beside = _by_first_name(parts.pop("beside", {}))
+        own = bare._with_parts(description, parts)
+        if "beside" not in description:
+            return own
+        for direction in own.weights:
+            of_beside.setdefault(direction, {}).update(language_model.encoder_weights(direction))
+        beside = bare._with_parts(description["beside"], of_beside)
+        if beside.weights.keys() != own.weights.keys():
+            raise ValueError(f"A linear model cannot be of {[*beside.weights]!r:.80}.")
+        return replace(own, beside=beside)
+
+    def _with_parts(
+        self, description: dict[str, Any], parts: dict[str, Weights]
+    ) -> TrainedClassifier:
+        """Add what `_own_parts` gave, having checked that it fits."""
+        language_model, n_classes = self.language_model, len(self.classes)
         head_sizes, pooling = description["head_sizes"], description["pooling"]
-        if type(head_sizes) is not list or len(head_sizes) > len(arrays):
+        n_arrays = sum(map(len, parts.values()))
+        if type(head_sizes) is not list or len(head_sizes) > n_arrays:
             raise ValueError(f"head_sizes cannot be {head_sizes!r:.80}.")
-        largest = max(max(array.shape, default=0) for array in arrays.values())
+        shapes = [array.shape for arrays in parts.values() for array in arrays.values()]
         for size in head_sizes:
-            check_size("head_sizes", size, largest)
-        if type(description["multilabel"]) is not bool:
-            raise ValueError(f"multilabel cannot be {description['multilabel']!r:.80}.")
+            check_size("head_sizes", size, max(max(shape, default=0) for shape in shapes))
         temperature = description.get("temperature", 1.0)  # the first models had none
         if type(temperature) not in (int, float) or not 1e-6 <= temperature <= 1e6:
             raise ValueError(f"The temperature cannot be {temperature!r:.80}.")
+        share = description.get("linear_share", 0.0)
+        if type(share) not in (int, float) or not 0 <= share <= 1:
+            raise ValueError(f"The share of a linear model cannot be {share!r:.80}.")
         words = {}
         for direction in language_model.directions:
-            if parts := weights.pop(f"words-{direction}", {}):
+            if of_words := parts.pop(f"words-{direction}", {}):
                 # (the first models had coefficients of their words alone)
-                none = {"meaning": np.zeros((len(classes), 0), np.float32)}
-                words[direction] = WordTerm(**{**none, **parts})
+                none = {"meaning": np.zeros((n_classes, 0), np.float32)}
+                words[direction] = WordTerm(**{**none, **of_words})
                 size = language_model.sentences.size if language_model.sentences else 0
-                words[direction].check(len(language_model.tokenizer.vocab), len(classes), size)
+                words[direction].check(len(language_model.tokenizer.vocab), n_classes, size)
         solved = description.get("solved", {})
-        if type(solved) is not dict or not words.keys() <= solved.keys() <= weights.keys():
+        if type(solved) is not dict or not words.keys() <= solved.keys() <= parts.keys():
             raise ValueError(f"What was solved for cannot be {solved!r:.80}.")
-        if not weights or not weights.keys() <= language_model.weights.keys():
-            raise ValueError(f"There are weights of the directions {[*weights]!r:.80}.")
-        for direction, own in weights.items():
-            weights[direction] = checked_weights(
+        if not parts or not parts.keys() <= language_model.weights.keys():
+            raise ValueError(f"There are weights of the directions {[*parts]!r:.80}.")
+        weights = {
+            direction: checked_weights(
                 own,
                 TextClassifier,
                 language_model.sizes,
-                len(classes),
+                n_classes,
                 head_sizes=tuple(head_sizes),
                 pooling=pooling,
                 bptt=1,
             )
-        return cls(
-            language_model,
-            classes,
-            description["multilabel"],
-            tuple(head_sizes),
-            pooling,
-            weights,
-            float(temperature),
-            solved,
-            words,
+            for direction, own in parts.items()
+        }
+        return replace(
+            self,
+            head_sizes=tuple(head_sizes),
+            pooling=pooling,
+            weights=weights,
+            temperature=float(temperature),
+            solved=solved,
+            words=words,
+            linear_share=float(share),
         )
+
+
+def _by_first_name(arrays: dict[str, np.ndarray]) -> dict[str, Weights]:
+    """Sort arrays by what stands before the first slash of their names."""
+    found: dict[str, Weights] = {}
+    for key, array in arrays.items():
+        part, _, name = key.partition("/")
+        found.setdefault(part, {})[name] = array
+    return found
 
 
 def _classes_of(labels: Any, dtype: Any) -> np.ndarray:

@@ -13,15 +13,25 @@ import numpy as np
 
 _log = logging.getLogger("sk_ulmfit")
 
-# Epochs of a training that is worth it: of the language model, and of the classifier.
+# Epochs of a language model's fine-tuning that is worth it.
 FINE_TUNING_EPOCHS = 15
+
+# Epochs of a classifier at most, and at least: an epoch of many texts has more steps.
 CLASSIFIER_EPOCHS = 25
+_FEWEST_EPOCHS = 8
+_TEXTS_READ = 25_000
+
+# Of the head alone before that, on what the encoder says once and for all.
+_HEAD_EPOCHS = 10
 
 # Of fewer texts than this a network learns less than chance makes it forget.
 _FEW_TEXTS = 500
 
 # So many for every class, where there are many.
 _FEW_TEXTS_A_CLASS = 40
+
+# Texts that are held out to choose how much a linear model counts.
+_MOST_HELD_OUT = 500
 
 
 def fine_tuning_epochs(n_texts: int) -> int:
@@ -34,20 +44,25 @@ def fine_tuning_epochs(n_texts: int) -> int:
     return 0 if n_texts < _FEW_TEXTS else FINE_TUNING_EPOCHS
 
 
-def classifier_epochs(n_labelled: int, n_classes: int) -> int:
-    """Epochs that a classifier is worth training for (stage 3).
+def are_few(n_labelled: int, n_classes: int) -> bool:
+    """Whether the solution of a regression is better than what training makes of so few labels.
 
     Parameters
     ----------
     n_labelled, n_classes : int
-
-    Returns
-    -------
-    int
-        0: the solution of a regression on what the language model says is better.
     """
-    few = n_labelled < max(_FEW_TEXTS, _FEW_TEXTS_A_CLASS * n_classes)
-    return 0 if few else CLASSIFIER_EPOCHS
+    return n_labelled < max(_FEW_TEXTS, _FEW_TEXTS_A_CLASS * n_classes)
+
+
+def classifier_epochs(n_labelled: int) -> int:
+    """Epochs that a classifier is worth training for (stage 3).
+
+    Parameters
+    ----------
+    n_labelled : int
+    """
+    wanted = round(_TEXTS_READ / max(n_labelled, 1))
+    return min(CLASSIFIER_EPOCHS, max(_FEWEST_EPOCHS, wanted))
 
 
 def planned_training(
@@ -62,33 +77,51 @@ def planned_training(
         Which of the texts have a label.
     n_classes : int
     going_on : bool
-        Whether there is a trained head already.
+        Whether there is a trained classifier already, whose parts stay what they are.
 
     Returns
     -------
     dict
-        "solves", whether the head is solved for; "max_epochs", of the training after that;
-        "reads_only", whether "auto" epochs of a pretrained language model are none;
-        "validation_fraction", of the texts, which are set aside, or None.
+        "head_start", "head_epochs", "max_epochs" and "linear_share", instead of "auto" (the last
+        may be "auto" still: what is held out decides); "reads_only", whether "auto" epochs of a
+        pretrained language model are none; "validation_fraction", of the texts, which are set
+        aside, or None.
     """
-    solves = classifier.head_start == "solved" and not going_on
-    n_epochs = classifier._n_epochs
     n_labelled = int(labelled.sum())
-    chooses = classifier.max_epochs == "auto" and isinstance(classifier.unfreeze_schedule, str)
-    if chooses and not going_on:
-        if (classifier.head_start, classifier.head_sizes) == ("auto", "auto"):
-            solves = classifier_epochs(n_labelled, n_classes) == 0
-        n_epochs = 0 if solves else n_epochs
+    begins, n_epochs = classifier.head_start, classifier.max_epochs
+    head_epochs, share = classifier.head_epochs, classifier.linear_share
+    given_by_steps = not isinstance(classifier.unfreeze_schedule, str)
+    chooses = n_epochs == "auto" and not given_by_steps
+    if going_on:  # with the parts that there are
+        begins, head_epochs, share = "random", 0, 0.0
+    if begins == "auto":
+        few = chooses and are_few(n_labelled, n_classes) and classifier.head_sizes == "auto"
+        begins = "solved" if few else "random"
+    if n_epochs == "auto":
+        n_epochs = 0 if begins == "solved" else classifier_epochs(n_labelled)
+    if head_epochs == "auto":
+        head_epochs = _HEAD_EPOCHS if chooses and begins == "random" else 0
+    if share == "auto" and not (chooses or begins == "solved"):
+        share = 0.0
+    if not (n_epochs or head_epochs or given_by_steps):
+        share = float(begins == "solved")
+    if chooses:
         _log.info(
             "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
-            *(n_labelled, n_classes, "solved" if solves else "random", n_epochs),
+            *(n_labelled, n_classes, begins, head_epochs + n_epochs),
         )
-    trains = n_epochs > 0 or not isinstance(classifier.unfreeze_schedule, str)
-    sets_aside = classifier.early_stopping or classifier.calibrate or (solves and trains)
+    fraction = None
+    if classifier.early_stopping or classifier.calibrate:
+        fraction = classifier.validation_fraction
+    elif share == "auto":
+        # To choose one number, some hundred texts are enough.
+        fraction = min(classifier.validation_fraction, _MOST_HELD_OUT / n_labelled)
     return {
-        "solves": solves,
+        "head_start": begins,
+        "head_epochs": head_epochs,
         "max_epochs": n_epochs,
+        "linear_share": share,
         # A solution alone gains nothing by a language model that has been trained on its texts.
-        "reads_only": solves and not trains and bool(labelled.all()),
-        "validation_fraction": classifier.validation_fraction if sets_aside else None,
+        "reads_only": share == 1 and bool(labelled.all()),
+        "validation_fraction": fraction,
     }

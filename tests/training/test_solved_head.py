@@ -180,12 +180,12 @@ def test_training_that_spoils_is_undone(caplog, data, documents, at_start):
     with caplog.at_level(logging.INFO, "sk_ulmfit"):
         spoiled = solved(max_epochs=2, lr=5.0, lr_decay=1.0, unfreeze_schedule="full")
         spoiled.fit(documents[0], data[1])
-    assert spoiled.trained_.solved["forward"]["trained_share"] == 0
+    assert spoiled.linear_share_ == 1 and spoiled.trained_.beside is None
     assert spoiled.n_epochs_ == 2, "history tells of it all the same"
-    assert "0 of what training changed is kept" in caplog.text
+    assert "share of the linear model: 1" in caplog.text
     # The texts that were held out have been solved for too.
-    agree = spoiled.predict(documents[1]) == at_start.predict(documents[1])
-    assert agree.mean() > 0.95
+    found, expected = (clf.predict_proba(documents[1]) for clf in (spoiled, at_start))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_training_that_helps_is_kept(data, documents, monkeypatch):
@@ -193,28 +193,122 @@ def test_training_that_helps_is_kept(data, documents, monkeypatch):
     monkeypatch.setattr(regression, "STRENGTHS", (1e-3,))
     trained = solved(max_epochs=10, word_features=False, validation_fraction=0.3)
     trained.fit(documents[0], data[1])
-    assert trained.trained_.solved["forward"]["trained_share"] > 0
+    assert trained.linear_share_ < 1
     start = solved(word_features=False).fit(documents[0], data[1])
     assert trained.score(documents[1], data[3]) > start.score(documents[1], data[3])
 
 
-def test_training_that_helps_and_is_too_sure_is_kept(data, documents, monkeypatch):
-    monkeypatch.setattr(solved_head, "_TRAINED_SHARES", (1.0,))
-    clf = solved(word_features=False).fit(documents[0], data[1])
-    trained = clf.trained_
-    better = dict(trained.weights["forward"])
-    guess, sure = dict(better), dict(better)
-    guess["head.blocks.0.weight"] = np.zeros_like(better["head.blocks.0.weight"])
-    sure["head.blocks.0.weight"] = 30 * better["head.blocks.0.weight"]
-    begin = replace(trained, weights={"forward": guess})
+def test_a_network_that_is_better_and_too_sure_counts(data, documents, at_start):
+    trained = at_start.trained_
+    weights = dict(trained.weights["forward"])
+    name = "head.blocks.0.weight"
+    sure = replace(trained, weights={"forward": {**weights, name: 30 * weights[name]}})
+    guess = replace(trained, weights={"forward": {**weights, name: 0 * weights[name]}}, words={})
+    sure = replace(sure, words={})
     tokens = documents[1].tokens
     held_out = tokens, np.searchsorted(trained.classes, data[3]), np.ones(len(tokens))
-    options = ClassifierOptions.of(clf, seed=0)
-    kept = solved_head.keep_what_helped(begin, {"forward": sure}, held_out, options)
-    assert kept.solved["forward"]["trained_share"] > 0 and kept.temperature > 1
-    logits = (model.logits(tokens, options.device, 70)[0] for model in (kept, trained))
-    one, other = (answer.argmax(axis=1) for answer in logits)
-    assert np.mean(one == other) > 0.9
+    options = ClassifierOptions.of(at_start, seed=0, head_epochs=0)
+    share, own, _ = solved_head.choose_share(sure, guess, held_out, options)
+    assert share < 1 and own.temperature > 1
+
+
+# A network and the linear model beside it.
+
+
+def averaged(**params) -> ULMFiTClassifier:
+    params = {"linear_share": 0.5, "max_epochs": 2, "head_epochs": 3, **params}
+    return classifier(**params)
+
+
+@pytest.fixture(scope="module")
+def both_models(data, documents):
+    return averaged().fit(documents[0], data[1])
+
+
+def test_log_probabilities_are_averaged(data, documents, both_models, at_start):
+    trained = both_models.trained_
+    assert trained.beside.solved and not trained.solved and trained.head_sizes == (50,)
+    assert (both_models.linear_share_, both_models.n_epochs_) == (0.5, 5)
+    network = replace(trained, beside=None, linear_share=0.0)
+    question = (documents[1].tokens, torch.device("cpu"), 70)
+    logs = [m.log_probabilities(*question) for m in (network, trained.beside)]
+    expected = np.exp((logs[0] + logs[1]) / 2)
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(both_models.predict_proba(documents[1]), expected, atol=1e-5)
+    # No text was set aside: the linear model is the one that is fitted alone.
+    alone = at_start.trained_.log_probabilities(*question)
+    np.testing.assert_allclose(logs[1], alone, atol=1e-4)
+
+
+def test_head_epochs_train_the_head_alone(data, documents):
+    clf = averaged(max_epochs=0, head_epochs=2, head_start="random").fit(documents[0], data[1])
+    assert clf.n_epochs_ == 2 and clf.linear_share_ == 0.5
+    encoder = documents[0].language_model.encoder_weights("forward")
+    for name, array in encoder.items():
+        assert np.array_equal(clf.trained_.weights["forward"][name], array)
+    assert {tuple(epoch["trained_groups"]) for epoch in clf.history_} == {(3,)}
+
+
+def test_average_is_saved_without_a_second_encoder(tmp_path, data, documents, both_models):
+    expected = both_models.predict_proba(documents[1])
+    both_models.save(tmp_path / "both")
+    averaged(linear_share=0.0).fit(documents[0], data[1]).save(tmp_path / "network")
+    for other in (load(tmp_path / "both"), pickle.loads(pickle.dumps(both_models))):
+        assert np.array_equal(other.predict_proba(documents[1]), expected)
+        assert other.linear_share_ == 0.5
+    sizes = [
+        sum(file.stat().st_size for file in (tmp_path / name).rglob("*") if file.is_file())
+        for name in ("both", "network")
+    ]
+    encoder = sum(a.nbytes for a in documents[0].language_model.encoder_weights("forward").values())
+    assert sizes[0] < sizes[1] + encoder / 2
+    assert len(pickle.dumps(both_models)) < sizes[0] * 1.1, "one copy in a pickle too"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda described, arrays: described.update(linear_share=2.0),
+        lambda described, arrays: described.update(linear_share="half"),
+        lambda described, arrays: described["beside"].update(temperature=0.0),
+        lambda described, arrays: described["beside"].update(head_sizes=[5]),
+        lambda described, arrays: arrays.pop("beside/forward/head.blocks.0.bias"),
+        lambda described, arrays: arrays.update({"beside/backward/x": np.ones(3, np.float32)}),
+    ],
+)
+def test_damaged_averages_are_refused(both_models, damage):
+    description, arrays = both_models.trained_.to_parts()
+    description["beside"] = dict(description["beside"])
+    damage(description, arrays)
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        type(both_models.trained_).from_parts(description, arrays)
+
+
+def test_average_is_calibrated_as_one(data, documents):
+    clf = averaged(calibrate=True).fit(documents[0], data[1])
+    plain = averaged(validation_fraction=0.1, early_stopping=True, patience=9)
+    plain.fit(documents[0], data[1])
+    logs = [one.predict_log_proba(documents[1]) for one in (clf, plain)]
+    np.testing.assert_array_equal(*(log.argmax(axis=1) for log in logs))
+    assert clf.trained_.temperature == clf.trained_.beside.temperature != 1
+
+
+def test_average_goes_on(data, documents, both_models):
+    going_on = pickle.loads(pickle.dumps(both_models)).partial_fit(documents[0], data[1])
+    assert going_on.linear_share_ == 0.5 and going_on.n_epochs_ == 6
+    before, after = (clf.trained_.beside.weights["forward"] for clf in (both_models, going_on))
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_average_of_both_directions_and_of_labels(data):
+    lm = language_model(direction="both", max_epochs=1).fit(data[0])
+    documents = lm.transform(data[0])
+    rows = np.stack([data[1] == c for c in np.unique(data[1])], axis=1).astype(int)
+    clf = averaged(linear_share="auto", head_start="solved", max_epochs=1, head_epochs=0, lr=1e-3)
+    clf.fit(documents, rows)
+    assert (clf.predict(documents) == rows).mean() > 0.85
+    clf.set_params(linear_share=0.3).fit(documents, data[1])
+    assert clf.score(documents, data[1]) > 0.8
 
 
 def test_what_goes_on_keeps_head_and_words(data, documents, at_start):
