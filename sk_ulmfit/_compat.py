@@ -21,6 +21,7 @@ __all__ = [
     "StrOptions",
     "check_sample_weight",
     "fit_context",
+    "has_bfloat16_instructions",
     "has_bfloat16_kernels",
     "rows_of_gradient",
     "safe_indexing",
@@ -63,3 +64,13 @@ def has_bfloat16_kernels() -> bool:
     import torch  # what draws or checks labels need not load it
 
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def has_bfloat16_instructions() -> bool:
+    """Whether this CPU computes in bfloat16 itself: its kernels emulate it where it does not."""
+    import torch
+
+    # (the first torch that is supported does not know: then it is not taken for fast)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    asked = (getattr(torch.cpu, name, None) for name in names)
+    return has_bfloat16_kernels() and any(ask is not None and ask() for ask in asked)

@@ -78,7 +78,7 @@ class ULMFiTEstimator(BaseEstimator):
         "patience": [Interval(Integral, 1, None, closed="left")],
         "callbacks": ["array-like", None],
         "device": [str, torch.device],
-        "amp": ["boolean"],
+        "amp": ["boolean", StrOptions({"auto"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

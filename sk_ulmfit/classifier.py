@@ -32,7 +32,7 @@ from .language_model import ULMFiTLanguageModel, direction_named
 from .models import TrainedClassifier
 from .models.names import directions_of, load_pretrained
 from .modules import POOLINGS
-from .schedules import MOST_EPOCHS, UNFREEZE_SCHEDULES, layer_groups, trained_groups
+from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
@@ -110,18 +110,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         What the head's weights are before the first step. "solved": those of a regularised
         logistic regression on what texts mean (if the language model has learned that), on the
         vectors of the frozen encoder and on the texts' words; what each of these counts, and the
-        strength, is what predicts texts left out best. The head then has no hidden layers.
+        strength, is what predicts texts left out best: a head that errs would bend the encoder
+        [6]_. It then has no hidden layers.
         "auto": solved where ``max_epochs="auto"`` finds that labels are too few to train by, random
         else. `partial_fit` begins at random.
-    head_epochs : int or "auto", default="auto"
-        Passes before those of `max_epochs` in which the head alone is trained, on what the frozen
-        encoder makes of the texts, which is computed once: a head that errs would bend the
-        encoder [6]_. "auto": 10 if ``max_epochs="auto"`` and the head begins at random, else 0.
     linear_share : float or "auto", default="auto"
         How much the linear model of ``head_start="solved"`` counts beside the trained network:
         the logarithms of their probabilities are averaged, with this weight of the linear one's.
-        "auto": what predicts texts set aside best (`validation_fraction` of them, at most 500),
-        if ``max_epochs="auto"`` or ``head_start="solved"``; 0 else, the network alone.
+        "auto": what predicts texts set aside best (`validation_fraction` of them, but 100 if that
+        is at most a fifth, and never more than 500), if ``max_epochs="auto"`` or
+        ``head_start="solved"``; 0 else, the network alone.
         `linear_share_` has what was chosen. Between 0 and 1, predicting reads texts twice.
     word_features : bool, default=True
         Let the linear model count words as well, as TF-IDF does. Training leaves these weights.
@@ -164,9 +162,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         other network.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
-    amp : bool, default=False
+    amp : bool or "auto", default="auto"
         Train in bfloat16 where that is safe, on GPUs and CPUs that compute in it; elsewhere it
-        changes nothing.
+        changes nothing. "auto": on CPUs with instructions for it, where the network is large enough
+        to gain by it.
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None
@@ -227,7 +226,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
         "head_start": [StrOptions({"auto", "random", "solved"})],
-        "head_epochs": [Interval(Integral, 0, MOST_EPOCHS, closed="both"), StrOptions({"auto"})],
         "linear_share": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "word_features": ["boolean"],
         "pooling": [StrOptions(set(POOLINGS))],
@@ -261,7 +259,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
         head_start: str = "auto",
-        head_epochs: int | str = "auto",
         linear_share: float | str = "auto",
         word_features: bool = True,
         pooling: str = "concat-layers",
@@ -274,7 +271,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         patience: int = 3,
         callbacks: Sequence[Any] | None = None,
         device: Any = "auto",
-        amp: bool = False,
+        amp: bool | str = "auto",
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -295,7 +292,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.frozen_dropout = frozen_dropout
         self.head_sizes = head_sizes
         self.head_start = head_start
-        self.head_epochs = head_epochs
         self.linear_share = linear_share
         self.word_features = word_features
         self.pooling = pooling
@@ -416,7 +412,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        start = {"head_start": "random", "head_epochs": 0, "linear_share": 0.0}
+        start: dict[str, Any] = {"head_start": "random", "linear_share": 0.0}
         changes = {**ONE_EPOCH, **start, "unfreeze_schedule": "full", "relative": False}
         return self._fit(X, targets, sample_weight, going_on, **changes)
 

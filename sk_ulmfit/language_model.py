@@ -170,9 +170,10 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         `KeyboardInterrupt` ends the training of that direction, as skorch's own do.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
-    amp : bool, default=False
+    amp : bool or "auto", default="auto"
         Train in bfloat16 where that is safe, on GPUs and CPUs that compute in it; elsewhere it
-        changes nothing.
+        changes nothing. "auto": on CPUs with instructions for it, where the network is large enough
+        to gain by it.
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None
@@ -269,7 +270,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         n_jobs: int | None = None,
         callbacks: Sequence[Any] | None = None,
         device: Any = "auto",
-        amp: bool = False,
+        amp: bool | str = "auto",
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,

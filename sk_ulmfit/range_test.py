@@ -159,7 +159,6 @@ def lr_find(
         "schedule": "constant",
         "unfreeze_schedule": "full",
         "max_epochs": n_steps,  # an epoch has at least one step
-        "head_epochs": 0,
         "linear_share": 0.0,
         "early_stopping": False,  # neither this nor calibration: every batch is one of training
         "calibrate": False,

@@ -175,7 +175,7 @@ class TrainedClassifier(Answering):
 
     def of_directions(self, directions: Iterable[str]) -> TrainedClassifier:
         """Keep only what belongs to some of the directions."""
-        kept = {
+        kept: dict[str, Any] = {
             name: {d: getattr(self, name)[d] for d in directions if d in getattr(self, name)}
             for name in ("weights", "solved", "words")
         }

@@ -21,17 +21,14 @@ CLASSIFIER_EPOCHS = 25
 _FEWEST_EPOCHS = 8
 _TEXTS_READ = 25_000
 
-# Of the head alone before that, on what the encoder says once and for all.
-_HEAD_EPOCHS = 10
-
 # Of fewer texts than this a network learns less than chance makes it forget.
 _FEW_TEXTS = 500
 
 # So many for every class, where there are many.
 _FEW_TEXTS_A_CLASS = 40
 
-# Texts that are held out to choose how much a linear model counts.
-_MOST_HELD_OUT = 500
+# Texts that are held out to choose how much a linear model counts, at least and at most.
+_HELD_OUT = (100, 500)
 
 
 def fine_tuning_epochs(n_texts: int) -> int:
@@ -82,43 +79,42 @@ def planned_training(
     Returns
     -------
     dict
-        "head_start", "head_epochs", "max_epochs" and "linear_share", instead of "auto" (the last
+        "head_start", "max_epochs" and "linear_share", instead of "auto" (the last
         may be "auto" still: what is held out decides); "reads_only", whether "auto" epochs of a
         pretrained language model are none; "validation_fraction", of the texts, which are set
         aside, or None.
     """
     n_labelled = int(labelled.sum())
     begins, n_epochs = classifier.head_start, classifier.max_epochs
-    head_epochs, share = classifier.head_epochs, classifier.linear_share
+    share = classifier.linear_share
     given_by_steps = not isinstance(classifier.unfreeze_schedule, str)
     chooses = n_epochs == "auto" and not given_by_steps
     if going_on:  # with the parts that there are
-        begins, head_epochs, share = "random", 0, 0.0
+        begins, share = "random", 0.0
     if begins == "auto":
         few = chooses and are_few(n_labelled, n_classes) and classifier.head_sizes == "auto"
         begins = "solved" if few else "random"
     if n_epochs == "auto":
         n_epochs = 0 if begins == "solved" else classifier_epochs(n_labelled)
-    if head_epochs == "auto":
-        head_epochs = _HEAD_EPOCHS if chooses and begins == "random" else 0
     if share == "auto" and not (chooses or begins == "solved"):
         share = 0.0
-    if not (n_epochs or head_epochs or given_by_steps):
+    if not (n_epochs or given_by_steps):
         share = float(begins == "solved")
     if chooses:
         _log.info(
             "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
-            *(n_labelled, n_classes, begins, head_epochs + n_epochs),
+            *(n_labelled, n_classes, begins, n_epochs),
         )
     fraction = None
     if classifier.early_stopping or classifier.calibrate:
         fraction = classifier.validation_fraction
     elif share == "auto":
         # To choose one number, some hundred texts are enough.
-        fraction = min(classifier.validation_fraction, _MOST_HELD_OUT / n_labelled)
+        few, many = _HELD_OUT
+        wanted = max(classifier.validation_fraction, min(few / n_labelled, 0.2))
+        fraction = min(wanted, many / n_labelled)
     return {
         "head_start": begins,
-        "head_epochs": head_epochs,
         "max_epochs": n_epochs,
         "linear_share": share,
         # A solution alone gains nothing by a language model that has been trained on its texts.

@@ -54,7 +54,6 @@ class ClassifierOptions(TrainingOptions):
     # (of `linear_share` "auto" remains: what is held out will say)
     head_start: str
     linear_share: float | str
-    head_epochs: int
     unfreeze_schedule: str | Sequence[int]
     label_smoothing: float
     r_drop: float
@@ -141,39 +140,19 @@ def classifier_stage(
         if used is not None:
             before["encoder.embedding"] = embedding[used]
         module = training_network(start, direction, before, own, used)
-        training = read(train, direction, np.random.default_rng(own.seed))
-        held_out = None if valid is None else read(valid, direction, None)
-        history: list[dict[str, Any]] = []
-        for phase in _phases(own):
-            n_before = history[-1]["epoch"] if history else 0
-            epochs, interrupt = train_classifier(
-                module, training, held_out, phase, start.multilabel
-            )
-            history += [{**epoch, "epoch": epoch["epoch"] + n_before} for epoch in epochs]
-            if interrupt is not None:
-                break
+        history, interrupt = train_classifier(
+            module,
+            read(train, direction, np.random.default_rng(own.seed)),
+            None if valid is None else read(valid, direction, None),
+            own,
+            start.multilabel,
+        )
         weights = to_arrays(module)
         if used is not None:
             weights["encoder.embedding"] = with_rows(embedding, used, weights["encoder.embedding"])
         return weights, history, interrupt
 
     return each_direction(start.language_model.directions, train_one, options, "classifier")
-
-
-def _phases(options: ClassifierOptions) -> list[ClassifierOptions]:
-    """Training of the head alone, on what the encoder says once and for all, and what follows.
-
-    A head that errs would bend the encoder: probe first, then fine-tune (Kumar et al. 2022).
-    """
-    head = replace(
-        options,
-        unfreeze_schedule="last",
-        max_epochs=options.head_epochs,
-        frozen_dropout=False,
-        early_stopping=False,
-        label=f"{options.label}'s head",
-    )
-    return [head, options] if options.head_epochs else [options]
 
 
 def start_weights(start: TrainedClassifier, direction: str, head_seed: int) -> Weights:

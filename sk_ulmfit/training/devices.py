@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 
-from .._compat import has_bfloat16_kernels
+from .._compat import has_bfloat16_instructions, has_bfloat16_kernels
 from .._warnings import warn
 from .distributed import own_gpu
+
+# Weights of an LSTM, from which on products in bfloat16 save more than conversions cost.
+_WORTH_BFLOAT16 = 1_000_000
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -99,6 +102,24 @@ def warn_of_busy_cores(device: torch.device) -> None:
             "OMP_WAIT_POLICY=PASSIVE in the environment before Python starts.",
             RuntimeWarning,
         )
+
+
+def wants_bfloat16(amp: bool | str, device: torch.device, network: torch.nn.Module) -> bool:
+    """Tell what ``amp="auto"`` stands for.
+
+    Parameters
+    ----------
+    amp : bool or "auto"
+        "auto": on a CPU that computes in bfloat16, for LSTMs of some size. An epoch of en-small
+        takes two thirds of the time there, at equal error; smaller ones gain nothing.
+    device : torch.device
+    network : torch.nn.Module
+    """
+    if isinstance(amp, bool):
+        return amp
+    layers = getattr(getattr(network, "encoder", None), "layers", None)
+    n_weights = sum(weight.numel() for weight in layers.parameters()) if layers is not None else 0
+    return device.type == "cpu" and n_weights >= _WORTH_BFLOAT16 and has_bfloat16_instructions()
 
 
 def mixed_precision(device: torch.device, amp: bool) -> contextlib.AbstractContextManager[Any]:

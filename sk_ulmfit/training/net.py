@@ -20,7 +20,7 @@ from .._warnings import warn
 from ..callbacks import DiscriminativeLR, ScheduledLR
 from ..models.networks import Weights
 from ..modules.dropout import MaskSource
-from .devices import mixed_precision, resolve_device, warn_of_busy_cores
+from .devices import mixed_precision, resolve_device, wants_bfloat16, warn_of_busy_cores
 from .distributed import own_share
 from .forecast import Forecast
 from .progress import ProgressBar
@@ -44,7 +44,7 @@ class TrainingOptions:
     patience: int
     callbacks: tuple[Any, ...]
     device: torch.device
-    amp: bool
+    amp: bool | str
     verbose: int
     seed: int
     label: str = ""  # of the progress bar
@@ -351,7 +351,7 @@ def common_arguments(
         "callbacks": [*named, *options.callbacks],
         "callbacks__print_log": None,
         "device": options.device,
-        "amp": bool(options.amp),
+        "amp": wants_bfloat16(options.amp, options.device, module),
         "verbose": 0,
     }
 

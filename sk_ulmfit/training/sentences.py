@@ -215,7 +215,7 @@ def _pools_on_disk(
     start = start.with_directions((direction,))
 
     def compute(first: int, last: int) -> np.ndarray:
-        with mixed_precision(options.device, options.amp):
+        with mixed_precision(options.device, options.amp is True):
             return start.pooled(tokens.take(range(first, last)), POOLING, options.device)
 
     width = pooled_size(POOLING, start.sizes)

@@ -8,6 +8,8 @@ import warnings
 import pytest
 import torch
 
+from sk_ulmfit.modules import TextClassifier
+from sk_ulmfit.modules.awd_lstm import EncoderSizes
 from sk_ulmfit.training import devices
 from tests.helpers import language_model
 
@@ -65,3 +67,23 @@ def test_nothing_is_told_where_nothing_waits(two_threads, monkeypatch, case):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         devices.warn_of_busy_cores(torch.device("cuda") if case == "GPU" else CPU)
+
+
+@pytest.mark.parametrize(
+    ("amp", "device", "computes", "hidden", "expected"),
+    [
+        ("auto", "cpu", True, 512, True),
+        ("auto", "cpu", True, 64, False),
+        ("auto", "cpu", False, 512, False),
+        ("auto", "meta", True, 512, False),
+        (True, "cpu", False, 64, True),
+        (False, "cpu", True, 512, False),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_faster(
+    monkeypatch, amp, device, computes, hidden, expected
+):
+    monkeypatch.setattr(devices, "has_bfloat16_instructions", lambda: computes)
+    with torch.device("meta"):
+        network = TextClassifier(EncoderSizes(100, 256, hidden, 2), 3)
+    assert devices.wants_bfloat16(amp, torch.device(device), network) is expected

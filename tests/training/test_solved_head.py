@@ -207,7 +207,7 @@ def test_a_network_that_is_better_and_too_sure_counts(data, documents, at_start)
     sure = replace(sure, words={})
     tokens = documents[1].tokens
     held_out = tokens, np.searchsorted(trained.classes, data[3]), np.ones(len(tokens))
-    options = ClassifierOptions.of(at_start, seed=0, head_epochs=0)
+    options = ClassifierOptions.of(at_start, seed=0)
     share, own, _ = solved_head.choose_share(sure, guess, held_out, options)
     assert share < 1 and own.temperature > 1
 
@@ -216,7 +216,7 @@ def test_a_network_that_is_better_and_too_sure_counts(data, documents, at_start)
 
 
 def averaged(**params) -> ULMFiTClassifier:
-    params = {"linear_share": 0.5, "max_epochs": 2, "head_epochs": 3, **params}
+    params = {"linear_share": 0.5, "max_epochs": 2, **params}
     return classifier(**params)
 
 
@@ -228,7 +228,7 @@ def both_models(data, documents):
 def test_log_probabilities_are_averaged(data, documents, both_models, at_start):
     trained = both_models.trained_
     assert trained.beside.solved and not trained.solved and trained.head_sizes == (50,)
-    assert (both_models.linear_share_, both_models.n_epochs_) == (0.5, 5)
+    assert (both_models.linear_share_, both_models.n_epochs_) == (0.5, 2)
     network = replace(trained, beside=None, linear_share=0.0)
     question = (documents[1].tokens, torch.device("cpu"), 70)
     logs = [m.log_probabilities(*question) for m in (network, trained.beside)]
@@ -238,15 +238,6 @@ def test_log_probabilities_are_averaged(data, documents, both_models, at_start):
     # No text was set aside: the linear model is the one that is fitted alone.
     alone = at_start.trained_.log_probabilities(*question)
     np.testing.assert_allclose(logs[1], alone, atol=1e-4)
-
-
-def test_head_epochs_train_the_head_alone(data, documents):
-    clf = averaged(max_epochs=0, head_epochs=2, head_start="random").fit(documents[0], data[1])
-    assert clf.n_epochs_ == 2 and clf.linear_share_ == 0.5
-    encoder = documents[0].language_model.encoder_weights("forward")
-    for name, array in encoder.items():
-        assert np.array_equal(clf.trained_.weights["forward"][name], array)
-    assert {tuple(epoch["trained_groups"]) for epoch in clf.history_} == {(3,)}
 
 
 def test_average_is_saved_without_a_second_encoder(tmp_path, data, documents, both_models):
@@ -295,7 +286,7 @@ def test_average_is_calibrated_as_one(data, documents):
 
 def test_average_goes_on(data, documents, both_models):
     going_on = pickle.loads(pickle.dumps(both_models)).partial_fit(documents[0], data[1])
-    assert going_on.linear_share_ == 0.5 and going_on.n_epochs_ == 6
+    assert going_on.linear_share_ == 0.5 and going_on.n_epochs_ == 3
     before, after = (clf.trained_.beside.weights["forward"] for clf in (both_models, going_on))
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
@@ -304,7 +295,7 @@ def test_average_of_both_directions_and_of_labels(data):
     lm = language_model(direction="both", max_epochs=1).fit(data[0])
     documents = lm.transform(data[0])
     rows = np.stack([data[1] == c for c in np.unique(data[1])], axis=1).astype(int)
-    clf = averaged(linear_share="auto", head_start="solved", max_epochs=1, head_epochs=0, lr=1e-3)
+    clf = averaged(linear_share="auto", head_start="solved", max_epochs=1, lr=1e-3)
     clf.fit(documents, rows)
     assert (clf.predict(documents) == rows).mean() > 0.85
     clf.set_params(linear_share=0.3).fit(documents, data[1])
