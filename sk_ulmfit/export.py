@@ -24,7 +24,7 @@ from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.onnx_graph import OPSET, head_blocks, network_graph
 from .models.sentences import GAIN, POOLING, SentenceVectors
-from .serving import FORMAT, FORMAT_VERSION, MANIFEST
+from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST
 
 __all__ = ["export"]
 
@@ -90,6 +90,7 @@ def export(
             "kind": "classifier",
             "multilabel": trained.multilabel,
             "temperature": trained.temperature,
+            "mixture": None if trained.beside is None else trained.mixture,
             "pooling": trained.pooling,
             "max_length": estimator.max_length,
         }
@@ -125,11 +126,22 @@ def _of_classifier(
     trained: TrainedClassifier, int8: bool
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     """Graphs by direction, and the arrays beside them."""
+    graphs, arrays = _of_networks(trained, int8)
+    if trained.beside is not None:
+        its_graphs, its_arrays = _of_networks(trained.beside, int8, BESIDE)
+        graphs, arrays = graphs | its_graphs, arrays | its_arrays
+    return graphs, {**arrays, "classes": trained.classes}
+
+
+def _of_networks(
+    trained: TrainedClassifier, int8: bool, prefix: str = ""
+) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """Those of one model, by names that begin with `prefix`."""
     language_model = trained.language_model
     graphs = {}
-    arrays = {"classes": trained.classes}
+    arrays = {}
     for direction, weights in trained.weights.items():
-        graphs[direction], arrays[f"start-{direction}"] = network_graph(
+        graphs[prefix + direction], arrays[f"start-{prefix}{direction}"] = network_graph(
             weights,
             language_model.sizes,
             language_model.token_weights(direction).numpy(),
@@ -143,7 +155,8 @@ def _of_classifier(
             assert language_model.sentences is not None
             of_words["meaning"] = np.ascontiguousarray(term.meaning.T)
             arrays |= _of_words(language_model.sentences, int8)
-        arrays |= {f"words-{direction}/{name}": array for name, array in of_words.items()}
+        name_of = f"words-{prefix}{direction}"
+        arrays |= {f"{name_of}/{name}": array for name, array in of_words.items()}
     return graphs, arrays
 
 

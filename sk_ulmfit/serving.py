@@ -30,6 +30,9 @@ FORMAT = "sk_ulmfit.serving"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 
+# What names of networks of the linear model begin with, which stands beside others.
+BESIDE = "beside-"
+
 # Documents that are read side by side, and tokens of each that are computed at once: long enough
 # for large matrix products, while what is computed in between stays in a few megabytes.
 _ROWS, _CHUNK = 64, 32
@@ -105,10 +108,10 @@ class _Served:
         raise NotImplementedError
 
     def _read(self, documents: TokenLists) -> Iterator[tuple[str, np.ndarray]]:
-        """What the network of each direction says."""
-        for direction, network in self._networks.items():
-            backward = direction == "backward"
-            yield direction, network.read(documents.reversed() if backward else documents)
+        """What every network says, by its name, which ends with its direction."""
+        for name, network in self._networks.items():
+            backward = name.endswith("backward")
+            yield name, network.read(documents.reversed() if backward else documents)
 
     def _word_means(self, documents: TokenLists) -> np.ndarray:
         """Weighted means of the vectors of the documents' words."""
@@ -119,7 +122,8 @@ class _Served:
         return np.asarray(means + offset)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {' and '.join(self._networks)}>"
+        directions = (name for name in self._networks if not name.startswith(BESIDE))
+        return f"<{type(self).__name__}: {' and '.join(directions)}>"
 
 
 class ServedClassifier(_Served):
@@ -157,6 +161,8 @@ class ServedClassifier(_Served):
         self.classes_ = arrays["classes"]
         self.multilabel_ = bool(manifest["multilabel"])
         self._temperature = float(manifest["temperature"])
+        mixture = manifest.get("mixture")
+        self._mixture = None if mixture is None else [np.float32(share) for share in mixture]
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:
         """Probabilities of the classes, averaged over the directions of the language model.
@@ -202,12 +208,17 @@ class ServedClassifier(_Served):
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
     def _batch(self, documents: TokenLists) -> np.ndarray:
-        total: Any = 0.0
-        for direction, logits in self._read(documents):
-            if f"words-{direction}/ids" in self._arrays:
-                logits = logits + self._of_words(direction, documents)
-            total = total + self._probabilities(logits)
-        return np.asarray(total / len(self._networks))
+        found = {}
+        for name, logits in self._read(documents):
+            if f"words-{name}/ids" in self._arrays:
+                logits = logits + self._of_words(name, documents)
+            found[name] = logits
+        directions = [name for name in found if not name.startswith(BESIDE)]
+        if self._mixture is not None:
+            own, its = self._mixture
+            for name in directions:
+                found[name] = own * found[name] + its * found[BESIDE + name]
+        return np.asarray(np.mean([self._probabilities(found[d]) for d in directions], axis=0))
 
     def _of_words(self, direction: str, documents: TokenLists) -> np.ndarray:
         """Logits of a linear model of the documents' words: TF-IDF, and where they point."""

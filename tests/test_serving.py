@@ -102,6 +102,22 @@ def test_probabilities_and_classes_are_the_estimators(clf, served):
     assert "forward and backward" in repr(served)
 
 
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_linear_model_beside_the_network_is_served_too(tmp_path, multilabel):
+    lm = language_model(direction="both", max_epochs=0)
+    own = {"pooling": "concat-layers", "max_epochs": 1, "linear_share": 0.4}
+    y = [[label == name for name in sorted(set(LABELS))] for label in LABELS]
+    clf = classifier(language_model=lm, **own)
+    clf.fit(TEXTS, np.array(y, dtype=int) if multilabel else LABELS)
+    clf.trained_ = replace(clf.trained_, temperature=1.7)
+    served = exported(clf, tmp_path)
+    found, expected = served.predict_proba(ASKED), clf.predict_proba(ASKED)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING)
+    alone = replace(clf.trained_, beside=None, linear_share=0.0)
+    assert clf.trained_.beside.words.keys() == {"forward", "backward"} and not alone.words
+    assert repr(served) == "<ServedClassifier: forward and backward>"
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_one_document_has_one_answer_in_any_batch(clf, tmp_path, precision):
     served = exported(clf, tmp_path, precision=precision)

@@ -128,9 +128,15 @@ class TrainedClassifier(Answering):
 
     def mixed(self, own: np.ndarray, its: np.ndarray) -> np.ndarray:
         """Logits of both models as one: their weighted sum is a mean of log-probabilities."""
+        own_share, its_share = self.mixture
+        return np.float32(own_share) * own + np.float32(its_share) * its
+
+    @property
+    def mixture(self) -> tuple[float, float]:
+        """What the own logits are multiplied by, and those of the linear model beside."""
         assert self.beside is not None
-        share, at_own = self.linear_share, self.temperature / self.beside.temperature
-        return (1 - share) * own + np.float32(share * at_own) * its
+        share = self.linear_share
+        return 1 - share, share * self.temperature / self.beside.temperature
 
     def at_temperature(self, temperature: float) -> TrainedClassifier:
         """Divide all logits by another temperature."""
