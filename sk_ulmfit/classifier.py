@@ -37,10 +37,10 @@ from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.amount import CLASSIFIER_EPOCHS, planned_training
-from .training.classifier import ClassifierOptions, classifier_stage, hidden_sizes
+from .training.classifier import ClassifierOptions, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted, check_callbacks
-from .training.solved_head import solved_stage
+from .training.solved_head import head_stage
 
 
 class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
@@ -463,12 +463,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             valid, _ = set_aside(self._tokens(texts, start), known, weights, None, seeds.split)
         options = replace(options, seed=seeds.training)
         try:
-            if options.solves:
-                start, outcome = solved_stage(
-                    start, train, valid, options, seeds.head, keeps_out=own_val is not None
-                )
-            else:
-                outcome = classifier_stage(start, train, valid, options, seeds.head)
+            start, outcome = head_stage(
+                start, train, valid, options, seeds.head, keeps_out=own_val is not None
+            )
         except Exception as error:
             if not going_on and not isinstance(X, EncodedDocuments):
                 self._hand_over(language_model, error)

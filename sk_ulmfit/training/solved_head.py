@@ -40,7 +40,7 @@ _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 _log = logging.getLogger("sk_ulmfit")
 
 
-def solved_stage(
+def head_stage(
     start: TrainedClassifier,
     train: Labelled,
     valid: Labelled | None,
@@ -51,10 +51,12 @@ def solved_stage(
 ) -> tuple[TrainedClassifier, Outcome]:
     """Solve for a linear head, train a network from it on or beside it, and mix both (stage 3).
 
+    Nothing is solved for if the options ask for the network alone.
+
     Parameters
     ----------
     start : TrainedClassifier
-        Without weights.
+        Without weights, or what training goes on from.
     train, valid : tuple of (documents, targets, weights)
         What is held out says how much of either counts, unless the options do.
     options : ClassifierOptions
@@ -68,6 +70,8 @@ def solved_stage(
         All of the classifier but the trained weights.
     outcome : Outcome
     """
+    if not options.solves:
+        return start, classifier_stage(start, train, valid, options, seed)
     linear = replace(start, head_sizes=())
     solution = begin_solved(linear, train, options, seed)
     begin = solution if options.head_start == "solved" else start
