@@ -209,6 +209,8 @@ def test_every_parameter_has_one_place_in_the_guide(estimator):
         ("offline", "docs/install.md"),
         ("commercial", "docs/licences.md"),
         ("BERT", "docs/index.md"),
+        ("deploy", "docs/index.md"),
+        ("proxy", "docs/install.md"),
     ],
 )
 def test_a_search_for_the_words_that_people_type_finds_the_page(typed, page):
