@@ -83,9 +83,9 @@ def warn_of_another_language(texts: Sequence[str], tokenizer: Tokenizer) -> None
     warn(
         f"{n_unknown / len(words):.0%} of the words of the texts{letters} are unknown to the "
         "pretrained language model: it seems to know another language, or texts of another kind, "
-        "and helps little then. Begin with a model of their language, one that you have trained "
-        "with pretrained=None on text of it (a Wikipedia, say) and saved; language_model=None, or "
-        "pretrained=None, begins with nothing."
+        "and helps less then. Compare it with TF-IDF, or begin with a model of their language, "
+        "one that you have trained with pretrained=None on millions of words of it (a Wikipedia, "
+        "say) and saved; language_model=None, or pretrained=None, begins with nothing."
     )
 
 
