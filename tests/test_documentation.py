@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
+from sk_ulmfit.training import amount
 from tests.helpers import banking
 
 pytestmark = pytest.mark.one_version
@@ -179,6 +180,18 @@ def test_pages_say_of_a_default_what_it_is():
     for page, name, value in said:
         defaults = [e.get_params(deep=False)[name] for e in estimators if hasattr(e, name)]
         assert ast.literal_eval(value) in defaults, f"{page}: {name}={value}"
+
+
+def test_guide_and_docstrings_tell_how_much_is_trained():
+    guide = " ".join((ROOT / "docs" / "guide" / "stages.md").read_text().split())
+    assert f"fewer than {amount._FEW_TEXTS} labelled texts" in guide
+    assert f"or {amount._FEW_TEXTS_A_CLASS} a class" in guide
+    assert f"is fine-tuned for {amount.FINE_TUNING_EPOCHS} epochs" in guide
+    assert [amount.classifier_epochs(n) for n in (500, 1000, 1250, 10_000)] == [25, 25, 20, 8]
+    assert "for 25 epochs of up to 1,000 texts, for fewer of more" in guide
+    assert "about 25,000 texts are read, and for at least 8." in guide
+    described = " ".join(ULMFiTLanguageModel.__doc__.split())
+    assert f'"auto": {amount.FINE_TUNING_EPOCHS}, and none' in described
 
 
 @pytest.mark.parametrize("estimator", [ULMFiTClassifier, ULMFiTLanguageModel])
