@@ -16,10 +16,8 @@ _log = logging.getLogger("sk_ulmfit")
 # Epochs of a language model's fine-tuning that is worth it.
 FINE_TUNING_EPOCHS = 15
 
-# Epochs of a classifier at most, and at least: an epoch of many texts has more steps.
+# Epochs of a classifier's training that is worth it.
 CLASSIFIER_EPOCHS = 25
-_FEWEST_EPOCHS = 8
-_TEXTS_READ = 25_000
 
 # Of fewer texts than this a network learns less than chance makes it forget.
 _FEW_TEXTS = 500
@@ -49,17 +47,6 @@ def are_few(n_labelled: int, n_classes: int) -> bool:
     n_labelled, n_classes : int
     """
     return n_labelled < max(_FEW_TEXTS, _FEW_TEXTS_A_CLASS * n_classes)
-
-
-def classifier_epochs(n_labelled: int) -> int:
-    """Epochs that a classifier is worth training for (stage 3).
-
-    Parameters
-    ----------
-    n_labelled : int
-    """
-    wanted = round(_TEXTS_READ / max(n_labelled, 1))
-    return min(CLASSIFIER_EPOCHS, max(_FEWEST_EPOCHS, wanted))
 
 
 def planned_training(
@@ -95,7 +82,7 @@ def planned_training(
         few = chooses and are_few(n_labelled, n_classes) and classifier.head_sizes == "auto"
         begins = "solved" if few else "random"
     if n_epochs == "auto":
-        n_epochs = 0 if begins == "solved" else classifier_epochs(n_labelled)
+        n_epochs = 0 if begins == "solved" else CLASSIFIER_EPOCHS
     if share == "auto" and not (chooses or begins == "solved"):
         share = 0.0
     if not (n_epochs or given_by_steps):

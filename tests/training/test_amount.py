@@ -10,7 +10,7 @@ import pytest
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
 from sk_ulmfit.training import amount
-from sk_ulmfit.training.amount import are_few, classifier_epochs, fine_tuning_epochs
+from sk_ulmfit.training.amount import are_few, fine_tuning_epochs
 from tests.helpers import banking
 
 
@@ -25,9 +25,6 @@ def test_more_data_is_never_worth_less_training():
     found = [fine_tuning_epochs(n) for n in (1, 100, 499, 500, 10**6)]
     assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
     assert are_few(499, 2) and are_few(770, 77) and not are_few(770, 2)
-    numbers = (500, 1000, 3000, 10_000, 10**6)
-    steps = [n * classifier_epochs(n) for n in numbers]
-    assert np.all(np.diff(steps) > -2000) and 1 < classifier_epochs(10**6) < classifier_epochs(500)
 
 
 def test_few_labels_are_solved_for_in_seconds(caplog):
