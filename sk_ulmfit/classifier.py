@@ -116,7 +116,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         else. `partial_fit` begins at random.
     linear_share : float or "auto", default="auto"
         How much the linear model of ``head_start="solved"`` counts beside the trained network:
-        the logarithms of their probabilities are averaged, with this weight of the linear one's.
+        the logarithms of their probabilities are averaged, with this weight of the linear one's
+        (1: nothing is trained).
         "auto": what predicts texts set aside best (`validation_fraction` of them, but 100 if that
         is at most a fifth, and never more than 500), if ``max_epochs="auto"`` or
         ``head_start="solved"``; 0 else, the network alone.

@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..modules import pooled_size
 from ..modules.awd_lstm import EncoderSizes
+from ..text.bag_of_words import unit_rows
 from ..text.token_lists import TokenLists
 from ..text.vocabulary import Vocabulary
 from .networks import checked_weights
@@ -23,9 +24,6 @@ POOLING = "concat-layers"
 # Length of a text's vector among the features, at which C=1 of a logistic regression is about what
 # cross-validation chooses.
 GAIN = np.float32(3.0)
-
-# Vectors of zeros, of no length, stay what they are.
-_ABOVE_ZERO = np.float32(1e-9)
 
 
 class SentenceVectors:
@@ -105,8 +103,7 @@ class SentenceVectors:
         vectors = self.word_means(tokens) + self.arrays["offset"]
         for name, pooled in scaled.items():
             vectors += pooled @ self.arrays[f"{name}.map"] / len(scaled)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + _ABOVE_ZERO
-        return GAIN * np.hstack([vectors, *scaled.values()])
+        return GAIN * np.hstack([unit_rows(vectors), *scaled.values()])
 
     def word_means(self, tokens: TokenLists) -> np.ndarray:
         """Weighted means of the words' vectors, shape (n_documents, size)."""
@@ -117,9 +114,7 @@ class SentenceVectors:
 
     def word_directions(self, tokens: TokenLists) -> np.ndarray:
         """Where a text's vector points by its words alone, rows of length 1."""
-        means = self.word_means(tokens) + self.arrays["offset"]
-        found: np.ndarray = means / (np.linalg.norm(means, axis=1, keepdims=True) + _ABOVE_ZERO)
-        return found
+        return unit_rows(self.word_means(tokens) + self.arrays["offset"])
 
     def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:
         """Carry the words over to another vocabulary.

@@ -51,7 +51,7 @@ def head_stage(
 ) -> tuple[TrainedClassifier, Outcome]:
     """Solve for a linear head, train a network from it on or beside it, and mix both (stage 3).
 
-    Nothing is solved for if the options ask for the network alone.
+    Only one of the two is done if the options ask for that one alone.
 
     Parameters
     ----------
@@ -74,6 +74,8 @@ def head_stage(
         return start, classifier_stage(start, train, valid, options, seed)
     linear = replace(start, head_sizes=())
     solution = begin_solved(linear, train, options, seed)
+    if options.linear_share == 1:
+        return solution, Outcome(solution.weights, [], None)
     begin = solution if options.head_start == "solved" else start
     outcome = classifier_stage(begin, train, valid, options, seed)
     if not outcome.history:

@@ -240,6 +240,13 @@ def test_log_probabilities_are_averaged(data, documents, both_models, at_start):
     np.testing.assert_allclose(logs[1], alone, atol=1e-4)
 
 
+def test_a_linear_model_alone_is_not_trained(documents, data, at_start):
+    clf = averaged(linear_share=1).fit(documents[0], data[1])
+    assert clf.n_epochs_ == 0 and clf.trained_.beside is None
+    found, expected = (one.predict_proba(documents[1]) for one in (clf, at_start))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_average_is_saved_without_a_second_encoder(tmp_path, data, documents, both_models):
     expected = both_models.predict_proba(documents[1])
     both_models.save(tmp_path / "both")
