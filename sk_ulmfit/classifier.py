@@ -118,9 +118,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         How much the linear model of ``head_start="solved"`` counts beside the trained network:
         the logarithms of their probabilities are averaged, with this weight of the linear one's
         (1: nothing is trained).
-        "auto": what predicts texts set aside best (`validation_fraction` of them, but 100 if that
-        is at most a fifth, and never more than 500), if ``max_epochs="auto"`` or
-        ``head_start="solved"``; 0 else, the network alone.
+        "auto": what predicts texts set aside best (`validation_fraction` of them, at most 500), if
+        ``max_epochs="auto"`` or ``head_start="solved"``; 0 else, the network alone.
         `linear_share_` has what was chosen. Between 0 and 1, predicting reads texts twice.
     word_features : bool, default=True
         Let the linear model count words as well, as TF-IDF does. Training leaves these weights.

@@ -25,8 +25,8 @@ _FEW_TEXTS = 500
 # So many for every class, where there are many.
 _FEW_TEXTS_A_CLASS = 40
 
-# Texts that are held out to choose how much a linear model counts, at least and at most.
-_HELD_OUT = (100, 500)
+# No more texts than this are held out to choose how much a linear model counts: one number.
+_MOST_HELD_OUT = 500
 
 
 def fine_tuning_epochs(n_texts: int) -> int:
@@ -96,10 +96,7 @@ def planned_training(
     if classifier.early_stopping or classifier.calibrate:
         fraction = classifier.validation_fraction
     elif share == "auto":
-        # To choose one number, some hundred texts are enough.
-        few, many = _HELD_OUT
-        wanted = max(classifier.validation_fraction, min(few / n_labelled, 0.2))
-        fraction = min(wanted, many / n_labelled)
+        fraction = min(classifier.validation_fraction, _MOST_HELD_OUT / n_labelled)
     return {
         "head_start": begins,
         "max_epochs": n_epochs,
