@@ -34,6 +34,9 @@ from .regression import solve
 # No more texts than this are solved for, by chance: their vectors are held in memory.
 _MOST_SOLVED = 25_000
 
+# Of fewer texts than this each is worth a training that takes twice as long.
+_FEW_ENOUGH_TO_TRAIN_TWICE = 1000
+
 # How much the linear model may count beside a trained network.
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 
@@ -80,23 +83,29 @@ def head_stage(
     outcome = classifier_stage(begin, train, valid, options, seed)
     if not outcome.history:
         return solution, outcome._replace(weights=solution.weights)
-    share = options.linear_share
     trained = replace(begin, weights=outcome.weights)
-    if share == "auto":
-        if valid is None:  # too few texts to set any aside: either may be the better one
-            share = 0.5
-        else:
-            share, trained, solution = choose_share(trained, solution, valid, options)
-    # What was held out is solved for as well, where it need not judge anything more.
-    if share and valid is not None and not (options.calibrate or keeps_out or outcome.interrupt):
-        temperature = solution.temperature
-        solution = begin_solved(linear, _joined(train, valid), options, seed)
-        solution = replace(solution, temperature=temperature)
+    if not isinstance(options.linear_share, str):
+        share = float(options.linear_share)
+    elif valid is not None:
+        share, trained, solution = choose_share(trained, solution, valid, options)
+    else:  # too few texts to set any aside: either may be the better one
+        share = 0.5
+    # What was held out is learned from as well, where it need not judge anything more.
+    if valid is not None and not (options.calibrate or keeps_out or outcome.interrupt):
+        everything = _joined(train, valid)
+        if share:
+            temperature = solution.temperature
+            solution = begin_solved(linear, everything, options, seed)
+            solution = replace(solution, temperature=temperature)
+        watched = options.early_stopping or options.callbacks
+        if share < 1 and not watched and len(everything[0]) < _FEW_ENOUGH_TO_TRAIN_TWICE:
+            outcome = classifier_stage(begin, everything, None, options, seed)
+            trained = replace(trained, weights=outcome.weights)
     if share == 1:
         solution = replace(solution, temperature=1.0)
         return solution, outcome._replace(weights=solution.weights)
     beside = solution.of_directions(outcome.weights) if share else None
-    return replace(trained, weights={}, linear_share=float(share), beside=beside), outcome
+    return replace(trained, weights={}, linear_share=share, beside=beside), outcome
 
 
 def begin_solved(

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -238,6 +239,18 @@ def test_log_probabilities_are_averaged(data, documents, both_models, at_start):
     # No text was set aside: the linear model is the one that is fitted alone.
     alone = at_start.trained_.log_probabilities(*question)
     np.testing.assert_allclose(logs[1], alone, atol=1e-4)
+
+
+def test_few_texts_that_were_held_out_are_trained_on_too(documents, data, monkeypatch):
+    monkeypatch.setattr(solved_head, "choose_share", lambda own, its, *_: (0.25, own, its))
+    clf = averaged(linear_share="auto", head_start="solved", lr=1e-3).fit(documents[0], data[1])
+    assert (clf.linear_share_, clf.n_epochs_) == (0.25, 2)
+    assert "valid_loss" not in clf.history_[0], "the network has been trained on all of them"
+    monkeypatch.setattr(solved_head, "_FEW_ENOUGH_TO_TRAIN_TWICE", 70)
+    many = clone(clf).fit(documents[0], data[1])
+    assert "valid_loss" in many.history_[0]
+    watched = clone(clf).set_params(early_stopping=True).fit(documents[0], data[1])
+    assert "valid_loss" in watched.history_[0]
 
 
 def test_a_linear_model_alone_is_not_trained(documents, data, at_start):
