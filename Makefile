@@ -47,10 +47,10 @@ $(DOCS_STAMP): $(DEV_STAMP)
 venv: $(DEV_STAMP) ## make the virtual environment for development
 setup: venv
 
-demo: $(RUN_STAMP) ## classify 77 intents of bank customers' questions with ULMFiT
+demo: $(RUN_STAMP) ## TF-IDF, features and the classifier on bank customers' questions (DEMO_ARGS=--all: on all)
 	$(PY) examples/demo_banking77.py $(DEMO_ARGS)
 
-demo-short: $(RUN_STAMP) ## the demo on less data, in less time
+demo-short: $(RUN_STAMP) ## the demo on half as many questions
 	$(PY) examples/demo_banking77.py --short $(DEMO_ARGS)
 
 test: $(DEV_STAMP) ## run the tests (PYTEST_ARGS="tests/test_x.py -k y" runs some)
