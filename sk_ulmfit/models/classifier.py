@@ -179,7 +179,7 @@ class TrainedClassifier(Answering):
             return there
         return there - log_probabilities([-one for one in logits], self.temperature, True)
 
-    def of_directions(self, directions: Iterable[str]) -> TrainedClassifier:
+    def with_directions(self, directions: Iterable[str]) -> TrainedClassifier:
         """Keep only what belongs to some of the directions."""
         kept: dict[str, Any] = {
             name: {d: getattr(self, name)[d] for d in directions if d in getattr(self, name)}

@@ -104,7 +104,7 @@ def head_stage(
     if share == 1:
         solution = replace(solution, temperature=1.0)
         return solution, outcome._replace(weights=solution.weights)
-    beside = solution.of_directions(outcome.weights) if share else None
+    beside = solution.with_directions(outcome.weights) if share else None
     return replace(trained, weights={}, linear_share=share, beside=beside), outcome
 
 
@@ -234,7 +234,7 @@ def choose_share(
     documents, targets, weights = held_out
     judged = (targets, weights, trained.multilabel)
     models, found = [], []
-    for model in (trained, solution.of_directions(trained.weights)):
+    for model in (trained, solution.with_directions(trained.weights)):
         found.append(model.logits(documents, options.device, options.bptt))
         models.append(replace(model, temperature=fit_temperature(found[-1], *judged)))
     own, its = models
