@@ -44,7 +44,6 @@ import numpy as np
 import torch
 
 from sk_ulmfit import ULMFiTLanguageModel
-from sk_ulmfit._compat import has_bfloat16_instructions
 from sk_ulmfit.models import TrainedLanguageModel
 from sk_ulmfit.models.names import read_shipped, write_shipped, write_shipped_sentences
 from sk_ulmfit.text.corpus import TextsOnDisk
@@ -310,7 +309,9 @@ def sentence_encoder(directory: Path, device: str) -> Callable[[list[str]], np.n
     from transformers import AutoModel, AutoTokenizer
 
     place = "cuda" if device in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
-    fast = place == "cuda" or has_bfloat16_instructions()
+    # (older versions of torch do not tell what a CPU can: it computes in single precision then)
+    can = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = place == "cuda" or any(can.get(name) for name in ("avx512_bf16", "amx_bf16"))
     tokenizer = AutoTokenizer.from_pretrained(directory)
     model = AutoModel.from_pretrained(directory).to(place).eval()
 
