@@ -455,16 +455,16 @@ def set_aside(
 
 
 def split_rows(
-    targets: Targets | None, rows: np.ndarray, fraction: float, seed: int
+    targets: Targets, rows: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split `rows` into those to train on and those that are set aside.
 
-    With `targets` classes keep their shares where that can be done. Of every class at least one
+    Classes keep their shares where that can be done. Of every class at least one
     row stays, so that it is learned: of a class with one member, that.
     """
     n_held_out = min(math.ceil(fraction * len(rows)), len(rows) - 1)
     options = {"test_size": n_held_out, "random_state": seed}
-    if targets is None or targets.multilabel:
+    if targets.multilabel:
         return train_test_split(rows, **options)
     codes = targets.codes[rows]
     counts = np.bincount(codes)

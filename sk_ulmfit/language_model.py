@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import TransformerMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._compat import Interval, StrOptions, fit_context
+from ._compat import Interval, StrOptions, fit_context, validate_parameter_constraints
 from ._estimator import (
     DIRECTIONS,
     NOTHING_NEW,
@@ -25,46 +24,33 @@ from ._estimator import (
     ULMFiTEstimator,
     continued,
     random_numbers,
-    refuse_fitted,
 )
-from ._sentences import SentenceLearning
-from ._targets import split_rows
+from ._sentences import sentence_stage, with_scales
+from ._start import described_training, pretrained_model, start_on
 from .documents import EncodedDocuments
-from .files import local_path
 from .models import TrainedLanguageModel
-from .models.names import load_pretrained
-from .models.sentences import POOLING
-from .modules import POOLINGS, pooled_size
+from .modules import POOLINGS
 from .modules.awd_lstm import DEEPEST, WIDEST
-from .text.corpus import (
-    TextsInMemory,
-    TextsOnDisk,
-    TextSource,
-    full_disk_named,
-)
+from .text.corpus import TextsInMemory, TextSource, full_disk_named, source_of
 from .text.files import texts_in, texts_or_stream
-from .text.notices import warn_of_another_language, warn_of_unknown_words
-from .text.token_lists import Selection, TokenLists
-from .text.tokenizers import make_tokenizer
+from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.amount import FINE_TUNING_EPOCHS, fine_tuning_epochs
-from .training.checkpoints import claim_directory, only_run
+from .training.checkpoints import claim_directory, run_directory
 from .training.devices import resolve_device
 from .training.distributed import own_share
 from .training.language_model import LanguageModelOptions, language_model_stage
 from .training.net import TrainingInterrupted
 
-# Parameters that `fit` may be called with anew to go on from a checkpoint.
-_WITHOUT_EFFECT_ON_WEIGHTS = {
-    "callbacks",
-    "checkpoint_dir",
-    "checkpoint_minutes",
-    "device",
-    "n_jobs",
-    "output",
-    "pooling",
-    "verbose",
-    "warm_start",
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+# Of `fit_sentences`.
+_SENTENCE_CONSTRAINTS = {
+    "size": [_POSITIVE],
+    "max_epochs": [_POSITIVE],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "batch_size": [_POSITIVE],
+    "n_valid": [_POSITIVE],
 }
 
 
@@ -79,7 +65,7 @@ def _gives_features(estimator: ULMFiTLanguageModel) -> bool:
     return True
 
 
-class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
+class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     """Language model trained on texts; encodes texts for a classifier.
 
     An AWD-LSTM language model [2]_ is trained from scratch (stage 1 of ULMFiT [1]_), or a
@@ -221,11 +207,11 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         "direction": [StrOptions(set(DIRECTIONS))],
         "tokenizer": "no_validation",  # type: ignore[dict-item]
         "max_vocab": [Interval(Integral, 10, None, closed="left")],
-        "min_freq": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "min_freq": [_POSITIVE, StrOptions({"auto"})],
         "emb_size": [Interval(Integral, 1, WIDEST, closed="both")],
         "hidden_size": [Interval(Integral, 1, WIDEST, closed="both")],
         "n_layers": [Interval(Integral, 1, DEEPEST, closed="both")],
-        "softmax_samples": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "softmax_samples": [_POSITIVE, StrOptions({"auto"}), None],
         "checkpoint_dir": [str, PathLike, None],
         "checkpoint_minutes": [Interval(Real, 0, None, closed="left")],
         "n_jobs": [Integral, None],
@@ -309,6 +295,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
         """Train the language model on texts (stage 1), or fine-tune it on them (stage 2).
 
@@ -352,17 +339,36 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         Processes started by ``torchrun`` train one model together, each on its share of every
         batch, and all end with that model.
         """
-        return self._fit(X)
+        return self._fit(texts_or_stream(X))
 
     @fit_context(prefer_skip_nested_validation=True)
-    def _fit(
-        self, X: Iterable[str] | PathLike[str], auto_epochs: int | None = None
-    ) -> ULMFiTLanguageModel:
-        """`fit`, by so many epochs where a pretrained model may be trained for "auto" ones."""
-        texts = texts_or_stream(X)
-        with self._directory(texts) as directory:
+    def _fit(self, texts: Iterable[str], auto_epochs: int | None = None) -> ULMFiTLanguageModel:
+        """Fit on checked texts, a list or what is read as a stream.
+
+        `auto_epochs` are the most where a pretrained model is trained for "auto" ones.
+        """
+        in_memory = isinstance(texts, list)
+        with run_directory(self.checkpoint_dir, needed=not in_memory) as directory:
             # (no memory map is open any more after it)
             return self._fit_in(directory, texts, auto_epochs)
+
+    def _fit_in(
+        self, directory: Path | None, texts: Iterable[str], auto_epochs: int | None
+    ) -> ULMFiTLanguageModel:
+        going_on = self.warm_start and hasattr(self, "trained_")
+        seeds = self._seeds(going_on, "start", "split", "training")
+        source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
+        known = self.trained_ if going_on else pretrained_model(self, source)
+        n_epochs = self._epochs_on(texts, going_on, auto_epochs)
+        with own_share().first_alone(), full_disk_named(directory):
+            if directory is not None and self.checkpoint_dir is not None:
+                description = described_training(self, source, known, n_epochs)
+                seeds = Seeds(*claim_directory(directory, description, seeds[:3]))
+            start = start_on(source, known, self, n_epochs, seeds.start)
+            documents = source.encode(start.tokenizer) if n_epochs else None
+        self._train(start, documents, seeds, going_on, max_epochs=n_epochs)
+        self._scale_pools(source)
+        return self
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Iterable[str] | PathLike[str], y: Any = None) -> ULMFiTLanguageModel:
@@ -384,95 +390,107 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         going_on = hasattr(self, "trained_")
         seeds = self._seeds(going_on, "start", "split", "training")
         source = TextsInMemory(texts_in(X))
-        start = self.trained_ if going_on else self._start(source, seeds, False, max_epochs=1)
+        if going_on:
+            start = self.trained_
+        else:
+            start = start_on(source, pretrained_model(self, source), self, 1, seeds.start)
         documents = source.encode(start.tokenizer)
         self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
         self._scale_pools(source)
         return self
 
-    @property
-    def _n_epochs(self) -> int:
-        features = self.output == "features" and self.pretrained is not None
-        return 0 if features and self.max_epochs == "auto" else super()._n_epochs
-
-    def _epochs_on(self, source: TextSource, going_on: bool, auto_epochs: int | None) -> int:
-        """Number of epochs of a `fit` on these texts."""
-        if self.max_epochs != "auto" or self.pretrained is None or going_on:
-            return self._n_epochs
-        if auto_epochs is None and isinstance(source, TextsInMemory):
-            auto_epochs = fine_tuning_epochs(len(source.texts))
-        return self._n_epochs if auto_epochs is None else min(self._n_epochs, auto_epochs)
-
-    def _lr_decay(self, from_scratch: bool) -> float:
-        # Layers that have learned nothing yet need not be gone easy on.
-        return 1.0 if from_scratch else self.lr_decay
-
-    def _directory(self, texts: Iterable[str]) -> AbstractContextManager[Any]:
-        """Where a corpus is kept that may be larger than memory, and checkpoints are."""
-        if self.checkpoint_dir is not None:
-            return only_run(local_path(self.checkpoint_dir))
-        if isinstance(texts, list):
-            return nullcontext()
-        # Errors: on Windows what another process has open, a virus scanner say, cannot be removed.
-        return TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True)
-
-    def _fit_in(
-        self, directory: Any, texts: Iterable[str], auto_epochs: int | None
+    def fit_sentences(
+        self,
+        X: Iterable[str] | PathLike[str],
+        targets: np.ndarray,
+        *,
+        size: int = 256,
+        max_epochs: int = 3,
+        lr: float = 0.005,
+        batch_size: int = 512,
+        n_valid: int = 2000,
     ) -> ULMFiTLanguageModel:
-        going_on = self.warm_start and hasattr(self, "trained_")
-        share = own_share()
-        seeds = self._seeds(going_on, "start", "split", "training")
-        source = self._source(texts, directory)
-        n_epochs = self._epochs_on(source, going_on, auto_epochs)
-        with share.first_alone(), full_disk_named(directory):
-            if self.checkpoint_dir is not None:
-                description = self._describe_training(source, going_on, n_epochs)
-                seeds = Seeds(*claim_directory(Path(directory), description, seeds[:3]))
-            start = self._start(source, seeds, going_on, n_epochs)
-            documents = source.encode(start.tokenizer) if n_epochs else None
-        self._train(start, documents, seeds, going_on, max_epochs=n_epochs)
-        self._scale_pools(source)
+        """Learn what texts mean from a teacher: another model's vector of every text.
+
+        The language model stays as it is: `pretrained`, or this one if it is fitted. What is
+        learned beside it, vectors of its words and a map of its pools, is what features are made
+        of, and goes wherever the language model goes.
+
+        Parameters
+        ----------
+        X : iterable of str, path or list of paths
+            Short texts, as `fit` takes them. Let the words of the vocabulary be among them.
+        targets : ndarray of shape (n_texts, n_dims)
+            The teacher's vectors, of which only the direction counts. May be a memory map.
+        size : int, default=256
+            Length of the vectors, of longer targets what says most of them.
+        max_epochs : int, default=3
+            Number of passes over the texts.
+        lr : float, default=0.005
+            Highest learning rate; it rises for a thirtieth of the steps, and falls to zero.
+        batch_size : int, default=512
+            Number of texts in a batch, all pairs of which are compared.
+        n_valid : int, default=2000
+            Texts held out, at most a tenth: `sentence_history_` has their mean cosine with the
+            targets, ``"agreement"``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there are not as many targets as texts, they are not finite, or a parameter is not
+            valid.
+
+        Notes
+        -----
+        With `checkpoint_dir`, a call that was killed at any point goes on when it is made again,
+        and ends with the same weights.
+        """
+        given = {
+            "size": size,
+            "max_epochs": max_epochs,
+            "lr": lr,
+            "batch_size": batch_size,
+            "n_valid": n_valid,
+        }
+        validate_parameter_constraints(_SENTENCE_CONSTRAINTS, given, "fit_sentences")
+        fitted = hasattr(self, "trained_")
+        start = self.trained_ if fitted else pretrained_model(self)
+        if start is None:
+            raise NotFittedError(
+                "Call fit on texts first, or set pretrained: there is no language model yet that "
+                "could learn what sentences mean."
+            )
+        sentences, history = sentence_stage(self, start, texts_or_stream(X), targets, given)
+        if not fitted:
+            self._set_fitted(start, [], False)
+        self.trained_ = replace(start, sentences=sentences)
+        self.sentence_history_ = history
         return self
 
     def _seeds(self, going_on: bool, *names: str) -> Seeds:
         # (of processes that train one model together, those of the first)
         return Seeds(*own_share().agreed(list(super()._seeds(going_on, *names))))
 
-    def _source(self, texts: Iterable[str], directory: Any) -> TextSource:
-        if isinstance(texts, list):
-            return TextsInMemory(texts)
-        corpus = Path(directory, "corpus")
-        return TextsOnDisk(texts, corpus, n_jobs=self.n_jobs, verbose=bool(self.verbose))
+    @property
+    def _n_epochs(self) -> int:
+        features = self.output == "features" and self.pretrained is not None
+        return 0 if features and self.max_epochs == "auto" else super()._n_epochs
 
-    def _start(
-        self, source: TextSource, seeds: Seeds, going_on: bool, max_epochs: int
-    ) -> TrainedLanguageModel:
-        """Weights and vocabulary to begin with."""
-        directions = DIRECTIONS[self.direction]
-        begins = going_on or self.pretrained is not None
-        rare = 1 if begins and max_epochs == 0 else 2
-        min_freq = rare if self.min_freq == "auto" else int(self.min_freq)
-        growth = {"max_vocab": self.max_vocab, "min_freq": min_freq}
-        if begins:
-            start = self.trained_ if going_on else self._pretrained()
-            if not going_on and isinstance(source, TextsInMemory):
-                warn_of_another_language(source.texts, start.tokenizer)
-            if max_epochs == 0 and not self._reads_new_words(start):
-                return start
-            return start.with_tokenizer(source.grow(start.tokenizer, **growth))
-        return TrainedLanguageModel.random(
-            source.fit(make_tokenizer(self.tokenizer), **growth),
-            directions,
-            seeds.start,
-            # True is a whole number for scikit-learn, and none in a file.
-            emb_size=int(self.emb_size),
-            hidden_size=int(self.hidden_size),
-            n_layers=int(self.n_layers),
-        )
+    def _epochs_on(self, texts: Iterable[str], going_on: bool, auto_epochs: int | None) -> int:
+        """Number of epochs of a `fit` on these texts."""
+        if self.max_epochs != "auto" or self.pretrained is None or going_on:
+            return self._n_epochs
+        if auto_epochs is None and isinstance(texts, list):
+            auto_epochs = fine_tuning_epochs(len(texts))
+        return self._n_epochs if auto_epochs is None else min(self._n_epochs, auto_epochs)
 
-    def _pretrained(self) -> TrainedLanguageModel:
-        refuse_fitted(self.pretrained, "pretrained", "begins with its weights", "pretrained=None")
-        return load_pretrained(self.pretrained, DIRECTIONS[self.direction])
+    def _lr_decay(self, from_scratch: bool) -> float:
+        # Layers that have learned nothing yet need not be gone easy on.
+        return 1.0 if from_scratch else self.lr_decay
 
     def _train(
         self,
@@ -489,11 +507,9 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         options = LanguageModelOptions.of(self, seed=seeds.training, **changes)
         interrupt = None
         if documents is not None:
-            warn_of_unknown_words(documents, start.tokenizer.vocab)
             if from_scratch and not going_on:
                 start = start.with_frequencies(documents)
-            train, valid = self._split(documents, options, seeds)
-            outcome = language_model_stage(start, train, valid, options)
+            outcome = language_model_stage(start, documents, options, seeds.split)
             interrupt = outcome.interrupt
             if interrupt is not None and self._keeps_earlier(outcome.history, going_on):
                 raise TrainingInterrupted([], NOTHING_NEW) from interrupt
@@ -508,34 +524,10 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
             raise TrainingInterrupted(outcome.history) from interrupt
         return self
 
-    def _describe_training(
-        self, source: TextSource, going_on: bool, n_epochs: int
-    ) -> dict[str, Any]:
-        """What the result of `fit` depends on."""
-        params = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in _WITHOUT_EFFECT_ON_WEIGHTS
-        }
-        if not isinstance(self.random_state, Integral):
-            params["random_state"] = None  # the seeds that were drawn are kept
-        if going_on or self.pretrained is not None:
-            start = self.trained_ if going_on else self._pretrained()
-            tokenizer, params["pretrained"] = start.tokenizer, start.fingerprint
-        else:
-            tokenizer = make_tokenizer(self.tokenizer)
-        return {**params, "max_epochs": n_epochs, **source.describe(tokenizer)}
-
-    def _split(
-        self, documents: TokenLists, options: LanguageModelOptions, seeds: Seeds
-    ) -> tuple[TokenLists | Selection, Selection | None]:
-        """Texts to train on, and texts set aside to stop early by."""
-        if not options.early_stopping or len(documents) < 2:
-            return documents, None
-        rows = np.arange(len(documents))
-        kept, held_out = split_rows(None, rows, self.validation_fraction, seeds.split)
-        # In the order that they lie in on disk.
-        return Selection(documents, np.sort(kept)), Selection(documents, np.sort(held_out))
+    def _scale_pools(self, source: TextSource) -> None:
+        """Take the scales of the features from the texts, if the model brings none."""
+        if (self.output, self.pooling) == ("features", "sentences"):
+            self.trained_ = with_scales(self.trained_, source, resolve_device(self.device))
 
     def _set_fitted(
         self, trained: TrainedLanguageModel, history: list[dict[str, Any]], from_scratch: bool
@@ -721,19 +713,7 @@ class ULMFiTLanguageModel(SentenceLearning, TransformerMixin, ULMFiTEstimator):
         ndarray of str
         """
         check_is_fitted(self)
-        pooling, sentences = self.pooling, None
-        if pooling == "sentences":
-            pooling, sentences = POOLING, self.trained_.sentences
-        pools = POOLINGS[pooling]
-        width = pooled_size(pooling, self.trained_.sizes) // len(pools)
-        names = [f"sentence_{i}" for i in range(sentences.size if sentences else 0)]
-        names += [
-            f"{direction}_{pool}_{i}"
-            for direction in self.trained_.directions
-            for pool in pools
-            for i in range(width)
-        ]
-        return np.asarray(names, dtype=object)
+        return np.asarray(self.trained_.feature_names(self.pooling), dtype=object)
 
     def _to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         check_is_fitted(self)

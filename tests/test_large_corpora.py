@@ -191,7 +191,7 @@ def test_a_corpus_is_closed_when_its_directory_is_removed(monkeypatch):
         def __exit__(self, *error):
             self.cleanup()
 
-    monkeypatch.setattr("sk_ulmfit.language_model.TemporaryDirectory", Watched)
+    monkeypatch.setattr("sk_ulmfit.training.checkpoints.TemporaryDirectory", Watched)
     seen = []
     watch = EpochsSeen(seen)
     language_model(max_epochs=1, early_stopping=True, callbacks=[watch]).fit(iter(TEXTS))
@@ -212,7 +212,7 @@ def test_texts_in_memory_need_no_temporary_directory(monkeypatch):
     def nowhere(*args, **kwargs):
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr("sk_ulmfit.language_model.TemporaryDirectory", nowhere)
+    monkeypatch.setattr("sk_ulmfit.training.checkpoints.TemporaryDirectory", nowhere)
     lm = language_model(max_epochs=1).fit(TEXTS)
     with pytest.raises(FileNotFoundError):
         lm.fit(iter(TEXTS))

@@ -23,7 +23,7 @@ LAYERS = [
     {"modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
     {"documents", "calibration", "training", "_parameters", "serving"},
-    {"_estimator", "_targets", "_sentences"},
+    {"_estimator", "_targets", "_start", "_sentences"},
     {"plotting"},
     {"lr_find", "range_test"},
     {"language_model", "classifier"},

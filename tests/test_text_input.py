@@ -265,3 +265,14 @@ def test_lengths_that_do_not_match_are_refused(documents):
     fitted = small_classifier().fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         fitted.score(TEXTS, LABELS[:-1])
+
+
+def test_texts_are_checked_once(tmp_path):
+    """What is checked by a classifier is not by the language model that it trains."""
+    names = []
+    for i, text in enumerate(TEXTS):
+        (tmp_path / f"{i}.txt").write_text(text, encoding="utf-8")
+        names.append(str(tmp_path / f"{i}.txt"))
+    with pytest.warns(UserWarning, match="names of files") as caught:
+        small_classifier().fit(names, LABELS)
+    assert len([w for w in caught if "names of files" in str(w.message)]) == 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..modules import LanguageModel, pooled_size, rarity
+from ..modules import POOLINGS, LanguageModel, pooled_size, rarity
 from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
 from ..text.token_lists import TokenLists
@@ -193,6 +193,31 @@ class TrainedLanguageModel(Answering):
             return len(self.directions) * pooled_size(pooling, self.sizes)
         size = 0 if self.sentences is None else self.sentences.size
         return size + self.n_features(POOLING)
+
+    def feature_names(self, pooling: str) -> list[str]:
+        """Names of the entries of a document's vector, as `pooled` makes it.
+
+        Parameters
+        ----------
+        pooling : str
+            As in `pooled`.
+
+        Returns
+        -------
+        list of str
+        """
+        names = []
+        if pooling == "sentences":
+            pooling = POOLING
+            names = [f"sentence_{i}" for i in range(self.sentences.size if self.sentences else 0)]
+        pools = POOLINGS[pooling]
+        width = pooled_size(pooling, self.sizes) // len(pools)
+        return names + [
+            f"{direction}_{pool}_{i}"
+            for direction in self.directions
+            for pool in pools
+            for i in range(width)
+        ]
 
     def nll(self, tokens: TokenLists, device: torch.device, bptt: int) -> tuple[float, int]:
         """Negative log-likelihood of documents, each read from its beginning, in all directions.

@@ -215,6 +215,25 @@ class TextsOnDisk:
         return ValueError(f"{what}: delete {self.directory} to tokenise the texts again.")
 
 
+def source_of(
+    texts: Iterable[str], directory: Path | None, *, n_jobs: int | None, verbose: bool
+) -> TextSource:
+    """What a list of texts is read from, or a stream of them.
+
+    Parameters
+    ----------
+    texts : list of str, or iterable of them
+    directory : Path or None
+        Of the training; ids of a stream are kept in it. None for a list alone.
+    n_jobs, verbose
+        As `TextsOnDisk` takes them.
+    """
+    if isinstance(texts, list):
+        return TextsInMemory(texts)
+    assert directory is not None
+    return TextsOnDisk(texts, directory / "corpus", n_jobs=n_jobs, verbose=verbose)
+
+
 class _Observed:
     """Texts, and their checksums when they have been read.
 
@@ -255,12 +274,12 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def full_disk_named(directory: Path) -> Iterator[None]:
+def full_disk_named(directory: Path | None) -> Iterator[None]:
     """Tell which disk is full and what to do: the system's own error does not.
 
     Parameters
     ----------
-    directory : Path
+    directory : Path or None
         Where `TextsOnDisk` keep their ids.
 
     Raises

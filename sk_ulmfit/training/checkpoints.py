@@ -13,7 +13,9 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import torch
@@ -23,7 +25,7 @@ from torch import Tensor
 from .._compat import EARLY_STOPPING_STATE
 from .._warnings import warn
 from ..callbacks import ScheduledLR
-from ..files import DirectoryLock, atomic_write, read_json, write_json
+from ..files import DirectoryLock, atomic_write, local_path, read_json, write_json
 from ..models.directory import plain
 from .distributed import Share, own_share
 
@@ -229,6 +231,30 @@ def _checksum(*parts: bytes) -> bytes:
 
 def _damaged(file: Path, reason: object) -> ValueError:
     return ValueError(f"{file} is damaged: delete it to train from the beginning ({reason}).")
+
+
+@contextmanager
+def run_directory(
+    checkpoint_dir: str | PathLike[str] | None, *, needed: bool
+) -> Iterator[Path | None]:
+    """The directory of a training while it lasts: the user's own, or one that is removed then.
+
+    Parameters
+    ----------
+    checkpoint_dir : str, path or None
+        Nobody else has it meanwhile.
+    needed : bool
+        Whether there has to be one.
+    """
+    if checkpoint_dir is not None:
+        with only_run(local_path(checkpoint_dir)) as directory:
+            yield directory
+    elif needed:
+        # Errors: on Windows what another process has open, a virus scanner say, cannot be removed.
+        with TemporaryDirectory(prefix="sk_ulmfit-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary)
+    else:
+        yield None
 
 
 @contextmanager

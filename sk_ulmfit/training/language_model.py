@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback, GradientNormClipping
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -24,6 +25,7 @@ from ..modules.awd_lstm import detach, full_precision
 from ..modules.dropout import MaskSource
 from ..modules.softmax import linear_cross_entropy
 from ..schedules import layer_groups
+from ..text.notices import warn_of_unknown_words
 from ..text.token_lists import Selection, TokenLists
 from .checkpoints import Checkpoints
 from .devices import seeded_generator
@@ -48,15 +50,16 @@ class LanguageModelOptions(TrainingOptions):
     """How to train a language model, by the names of the estimator's parameters."""
 
     softmax_samples: int | str | None
+    validation_fraction: float
     checkpoint_dir: str | PathLike[str] | None
     checkpoint_minutes: float
 
 
 def language_model_stage(
     start: TrainedLanguageModel,
-    train: TokenLists | Selection,
-    valid: TokenLists | Selection | None,
+    documents: TokenLists,
     options: LanguageModelOptions,
+    split_seed: int,
 ) -> Outcome:
     """Train a language model in each of its directions (stages 1 and 2).
 
@@ -66,9 +69,19 @@ def language_model_stage(
     ----------
     start : TrainedLanguageModel
         Vocabulary and weights to begin with.
-    train, valid : TokenLists or Selection
+    documents : TokenLists
+        May be memory maps.
     options : LanguageModelOptions
+    split_seed : int
+        Draws the texts that are set aside, if early stopping needs them.
+
+    Warns
+    -----
+    UserWarning
+        If more than half of the tokens are not in the vocabulary.
     """
+    warn_of_unknown_words(documents, start.tokenizer.vocab)
+    train, valid = _set_aside(documents, options, split_seed)
     dropouts = AWD_LM_DROPOUTS.scaled(options.dropout_mult)
     eos_id = start.tokenizer.vocab.bos_id
 
@@ -85,6 +98,20 @@ def language_model_stage(
         return to_arrays(module), history, interrupt
 
     return each_direction(start.directions, train_one, options, "LM")
+
+
+def _set_aside(
+    documents: TokenLists, options: LanguageModelOptions, seed: int
+) -> tuple[TokenLists | Selection, Selection | None]:
+    """Texts to train on, and texts set aside to stop early by."""
+    n = len(documents)
+    if not options.early_stopping or n < 2:
+        return documents, None
+    n_held_out = min(math.ceil(options.validation_fraction * n), n - 1)
+    parts = train_test_split(np.arange(n), test_size=n_held_out, random_state=seed)
+    # In the order that they lie in on disk.
+    kept, held_out = (Selection(documents, np.sort(part)) for part in parts)
+    return kept, held_out
 
 
 def train_language_model(

@@ -11,7 +11,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from sk_ulmfit import ULMFiTLanguageModel, load
+from sk_ulmfit import ULMFiTLanguageModel, files, load
+from sk_ulmfit.training.checkpoints import only_run
 from sk_ulmfit.training.sentences import principal_directions, rows_on_disk
 from tests.helpers import Cut, CutAfter, language_model
 
@@ -178,6 +179,13 @@ def test_cut_off_and_called_again_it_ends_the_same(start, tmp_path):
     whole = clone_of(start).fit_sentences(texts, targets, **own)
     assert ended.sentence_history_ == whole.sentence_history_
     assert ended.trained_.fingerprint == whole.trained_.fingerprint
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks of directories here")
+def test_a_second_run_in_a_directory_is_refused(start, tmp_path):
+    texts, targets, _ = taught()
+    with only_run(tmp_path / "run"), pytest.raises(RuntimeError, match="Another run"):
+        clone_of(start, checkpoint_dir=tmp_path / "run").fit_sentences(texts, targets, size=8)
 
 
 @pytest.mark.parametrize(
