@@ -15,7 +15,7 @@ from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
 from ..text.token_lists import TokenLists
 from ..text.tokenizers import Tokenizer, tokenizer_from_dict
-from .inference import continue_text, negative_log_likelihood, pooled_features
+from .inference import negative_log_likelihood, pooled_features
 from .networks import (
     Answering,
     Weights,
@@ -29,9 +29,6 @@ from .sentences import POOLING, SentenceVectors
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
-
-# Tokens that are counted at once: the ids may be a memory map larger than memory.
-_AT_ONCE = 10_000_000
 
 # Takes the place of a direction in the names of saved arrays.
 _SENTENCES = "sentences"
@@ -254,7 +251,7 @@ class TrainedLanguageModel(Answering):
         temperature: float,
         random: np.random.RandomState,
     ) -> list[int]:
-        """Let the forward language model write on.
+        """Let the forward language model write on, until it ends the text.
 
         Parameters
         ----------
@@ -262,6 +259,7 @@ class TrainedLanguageModel(Answering):
             The tokens to go on from.
         device : torch.device
         max_tokens : int
+            The most that it writes.
         temperature : float
             0 takes the likeliest token every time.
         random : numpy.random.RandomState
@@ -271,16 +269,20 @@ class TrainedLanguageModel(Answering):
         list of int
             `ids` and the new tokens.
         """
-        vocab = self.tokenizer.vocab
-        return continue_text(
-            self._network("forward", device),
-            ids,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            random=random,
-            end_id=vocab.bos_id,
-            never_id=vocab.unk_id,
-        )
+        module, vocab = self._network("forward", device), self.tokenizer.vocab
+        written, chunk, state = list(ids), list(ids), None
+        with torch.inference_mode():
+            for _ in range(max_tokens):
+                output = module(torch.tensor(chunk, device=device).unsqueeze(1), state)
+                state = output.state
+                scores = module.logits(output.hidden[-1, 0]).double().cpu().numpy()
+                scores[vocab.unk_id] = -np.inf
+                token = _draw(scores, temperature, random)
+                if token == vocab.bos_id:  # which ends a document as well
+                    break
+                written.append(token)
+                chunk = [token]
+        return written
 
     def encoder_weights(self, direction: str) -> dict[str, np.ndarray]:
         """Weights of the encoder alone, named as in `TextClassifier`.
@@ -424,9 +426,7 @@ class TrainedLanguageModel(Answering):
         ----------
         documents : TokenLists
         """
-        counts = np.ones(len(self.tokenizer.vocab))  # also for what does not occur
-        for start in range(0, len(documents.ids), _AT_ONCE):
-            counts += np.bincount(documents.ids[start : start + _AT_ONCE], minlength=len(counts))
+        counts = 1.0 + documents.counts(len(self.tokenizer.vocab))  # also for what does not occur
         bias = np.log(counts / counts.sum()).astype(np.float32)
         weights = {name: {**arrays, "bias": bias.copy()} for name, arrays in self.weights.items()}
         return replace(self, weights=weights)
@@ -459,3 +459,10 @@ class TrainedLanguageModel(Answering):
             weights={name: self.weights[name] for name in directions},
             sentences=self.sentences and self.sentences.with_directions(directions),
         )
+
+
+def _draw(scores: np.ndarray, temperature: float, random: np.random.RandomState) -> int:
+    if temperature == 0:
+        return int(scores.argmax())
+    p = np.exp((scores - scores.max()) / temperature)
+    return int(random.choice(len(p), p=p / p.sum()))

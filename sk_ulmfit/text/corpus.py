@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,10 +67,7 @@ class TextsInMemory:
 
     def describe(self, tokenizer: Tokenizer) -> dict[str, str]:
         """Checksums of the texts and of what `tokenizer` makes of them."""
-        read = _Observed(self.texts, tokenizer)
-        for _ in read:
-            pass
-        return read.described()
+        return _checksums(self.texts, tokenizer)
 
 
 class TextsOnDisk:
@@ -169,26 +166,25 @@ class TextsOnDisk:
 
         Reads all texts. Those of an iterator are copied on the way.
         """
-        read = _Observed(checked_texts(self.texts), tokenizer)
+        texts = checked_texts(self.texts)
         if isinstance(self.texts, Iterator) and not (self.directory / _DESCRIPTION).is_file():
-            self._copy(read)
-        else:
-            for _ in read:
-                pass
-        return read.described()
+            texts = self._copied(texts)
+        return _checksums(texts, tokenizer)
 
     def _reread(self) -> Iterable[str]:
         """The texts, from their beginning."""
         if not isinstance(self.texts, Iterator):
             return checked_texts(self.texts)
         if not (self.directory / _COPY).is_file():
-            self._copy(checked_texts(self.texts))
+            deque(self._copied(checked_texts(self.texts)), maxlen=0)
         return _lines(self.directory / _COPY)
 
-    def _copy(self, texts: Iterable[str]) -> None:
+    def _copied(self, texts: Iterable[str]) -> Iterator[str]:
+        """The texts, written to the directory while they are read."""
         with atomic_write(self.directory / _COPY) as file:
             for text in texts:
                 file.write(f"{json.dumps(text)}\n".encode("ascii"))
+                yield text
 
     def _in_batches(
         self, label: str, method: str, tokenizer: Tokenizer
@@ -234,36 +230,21 @@ def source_of(
     return TextsOnDisk(texts, directory / "corpus", n_jobs=n_jobs, verbose=verbose)
 
 
-class _Observed:
-    """Texts, and their checksums when they have been read.
+def _checksums(texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, str]:
+    """Checksums of all texts, and of the tokens of some.
 
-    Parameters
-    ----------
-    texts : iterable of str
-    tokenizer : Tokenizer
-        What it makes of some of the texts tells it from others, be it a function or an object.
+    What it makes of these tells a tokenizer from others, be it a function or an object.
     """
-
-    def __init__(self, texts: Iterable[str], tokenizer: Tokenizer):
-        self.texts = texts
-        self.tokenizer = tokenizer
-
-    def __iter__(self) -> Iterator[str]:
-        self._text_digest, self._token_digest = hashlib.sha256(), hashlib.sha256()
-        for i, text in enumerate(self.texts):
-            encoded = text.encode("utf-8", "surrogatepass")
-            self._text_digest.update(len(encoded).to_bytes(8, "little") + encoded)
-            if i < _EVERY_TEXT_OF_THE_FIRST or i % _EVERY == 0:
-                tokens = self.tokenizer.split(text[:_BEGINNING])
-                self._token_digest.update(_digest(tokens).encode("ascii"))
-            yield text
-
-    def described(self) -> dict[str, str]:
-        """Checksums of all texts, and of the tokens of some."""
-        return {
-            "texts": self._text_digest.hexdigest(),
-            "tokenizer": f"one of tokens of checksum {self._token_digest.hexdigest()}",
-        }
+    of_texts, of_tokens = hashlib.sha256(), hashlib.sha256()
+    for i, text in enumerate(texts):
+        encoded = text.encode("utf-8", "surrogatepass")
+        of_texts.update(len(encoded).to_bytes(8, "little") + encoded)
+        if i < _EVERY_TEXT_OF_THE_FIRST or i % _EVERY == 0:
+            of_tokens.update(_digest(tokenizer.split(text[:_BEGINNING])).encode("ascii"))
+    return {
+        "texts": of_texts.hexdigest(),
+        "tokenizer": f"one of tokens of checksum {of_tokens.hexdigest()}",
+    }
 
 
 def _lines(path: Path) -> Iterator[str]:

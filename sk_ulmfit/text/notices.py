@@ -14,9 +14,6 @@ from .token_lists import TokenLists
 from .tokenizer import Tokenizer
 from .vocabulary import Vocabulary
 
-# Tokens that are looked at together: the ids may be a memory map larger than memory.
-_AT_ONCE = 10_000_000
-
 # How many texts, and how much of each, show what language they are in.
 _SOME_TEXTS, _BEGINNING = 500, 1_000
 
@@ -43,10 +40,7 @@ def warn_of_unknown_words(documents: TokenLists, vocab: Vocabulary) -> None:
         If more than half of the tokens are not in the vocabulary.
     """
     n_words = len(documents.ids) - len(documents)  # without xxbos
-    n_unknown = sum(
-        int(np.count_nonzero(documents.ids[start : start + _AT_ONCE] == vocab.unk_id))
-        for start in range(0, len(documents.ids), _AT_ONCE)
-    )
+    n_unknown = int(documents.counts(len(vocab))[vocab.unk_id])
     if 2 * n_unknown > n_words:
         warn(
             f"{n_unknown / n_words:.0%} of the tokens of the texts are not in the vocabulary and "

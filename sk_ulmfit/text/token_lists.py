@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+# Tokens that are counted at once: the ids may be a memory map larger than memory.
+_AT_ONCE = 10_000_000
+
 
 class TokenLists:
     """Token ids of documents, one after another in one array.
@@ -69,6 +72,13 @@ class TokenLists:
     def renumbered(self, table: np.ndarray) -> TokenLists:
         """The same documents with ``table[id]`` for every id."""
         return TokenLists(table[self.ids], self.offsets)
+
+    def counts(self, n_tokens: int) -> np.ndarray:
+        """How often every id occurs, shape (n_tokens,)."""
+        counts = np.zeros(n_tokens, dtype=np.int64)
+        for start in range(0, len(self.ids), _AT_ONCE):
+            counts += np.bincount(self.ids[start : start + _AT_ONCE], minlength=n_tokens)
+        return counts
 
     def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         """Find documents that are equal, and an order that depends on what documents say alone.

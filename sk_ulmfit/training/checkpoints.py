@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
@@ -174,19 +174,17 @@ class Checkpoints(Callback):
     def _write(self, state: dict[str, Any]) -> None:
         if not self.share.is_first:
             return
+        saved = io.BytesIO()
+        torch.save(state, saved)
+        content = saved.getbuffer()
         try:
             of = _checksum(self.file.with_name(_DESCRIPTION).read_bytes())
             with atomic_write(self.file) as file:
-                summed = _Summed(file)
-                torch.save(state, summed)  # type: ignore[arg-type]
-                file.write(_checksum(summed.digest.digest(), of) + of)
-        except (OSError, RuntimeError) as error:
-            # torch's writer hides the system's error behind one of its own.
-            reason = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(reason, OSError):
-                raise
+                file.write(content)
+                file.write(_checksum(_checksum(content), of) + of)
+        except OSError as error:
             warn(
-                f"The checkpoint {self.file} could not be written ({reason.strerror}). Training "
+                f"The checkpoint {self.file} could not be written ({error.strerror}). Training "
                 "goes on; killed, it would begin again at the checkpoint before, if there is one.",
                 RuntimeWarning,
             )
@@ -210,23 +208,11 @@ class Checkpoints(Callback):
         return saved
 
 
-class _Summed:
-    """A file that is being written, and the checksum of what was written."""
-
-    def __init__(self, file: BinaryIO):
-        self._file = file
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        self.digest.update(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
-def _checksum(*parts: bytes) -> bytes:
-    return hashlib.sha256(b"".join(parts)).digest()
+def _checksum(*parts: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def _damaged(file: Path, reason: object) -> ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
@@ -43,6 +43,10 @@ from .sampled_softmax import sampled_next_token_loss
 
 # From which size on the softmax is sampled, and how many words are drawn, unless users say so.
 _LARGE_VOCABULARY, _SAMPLES = 16_384, 4096
+
+# Weights of the AWD-LSTM's regularisers: of the squared outputs of the last layer, after dropout
+# (AR), and of their squared differences in neighbouring time steps, before dropout (TAR).
+_AR, _TAR = 2.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,13 +239,8 @@ class LanguageModelLoss(nn.Module):
 
     Parameters
     ----------
-    ar_alpha : float
-        Weight of AR: the squared outputs of the last layer, after dropout.
-    tar_beta : float
-        Weight of TAR: the squared differences of its outputs in neighbouring time steps, before
-        dropout.
     regularisation : float
-        Multiplier of both.
+        Multiplier of the weights of both regularisers.
     n_samples : int or None
         Train with a sampled softmax of that many draws; None: with the whole one.
     generator : torch.Generator or None
@@ -261,16 +260,13 @@ class LanguageModelLoss(nn.Module):
 
     def __init__(
         self,
-        ar_alpha: float = 2.0,
-        tar_beta: float = 1.0,
         regularisation: float = 1.0,
         n_samples: int | None = None,
         generator: torch.Generator | None = None,
         sparse_gradients: bool = False,
     ):
         super().__init__()
-        self.ar_alpha = ar_alpha * regularisation
-        self.tar_beta = tar_beta * regularisation
+        self.regularisation = regularisation
         self.n_samples = n_samples
         self.generator = generator
         self.sparse_gradients = sparse_gradients
@@ -286,11 +282,12 @@ class LanguageModelLoss(nn.Module):
                 output, targets, self.n_samples, self.generator, self.sparse_gradients
             )
         self.last_nll = loss.detach()
-        if self.ar_alpha:
-            loss = loss + self.ar_alpha * full_precision(output.dropped).square().mean()
-        if self.tar_beta and len(output.hidden) > 1:
-            hidden = full_precision(output.hidden)
-            loss = loss + self.tar_beta * (hidden[1:] - hidden[:-1]).square().mean()
+        if self.regularisation:
+            ar, tar = self.regularisation * _AR, self.regularisation * _TAR
+            loss = loss + ar * full_precision(output.dropped).square().mean()
+            if len(output.hidden) > 1:
+                hidden = full_precision(output.hidden)
+                loss = loss + tar * (hidden[1:] - hidden[:-1]).square().mean()
         return loss
 
 
@@ -336,44 +333,30 @@ class TextStream(Dataset):
     def __len__(self) -> int:
         return int(self.documents.lengths.sum())  # as many tokens are predicted
 
-    def read(self) -> StreamReader:
-        """Draw the order of the documents for an epoch, and open the stream."""
-        n = len(self.documents)
+    def read(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Draw the order of the documents for an epoch, and open the stream.
+
+        Returns
+        -------
+        callable
+            Gives the tokens at positions, of which there is one more than there are predictions.
+        """
+        documents, n = self.documents, len(self.documents)
         order = np.arange(n) if self.rng is None else self.rng.permutation(n)
-        return StreamReader(self.documents, order, self.eos_id, self.backward)
-
-
-class StreamReader:
-    """Tokens of a text stream by their position: one more than there are predictions.
-
-    Parameters
-    ----------
-    documents : TokenLists or Selection
-    order : ndarray of shape (n_documents,)
-        In which the documents follow one another.
-    eos_id : int
-    backward : bool
-    """
-
-    def __init__(
-        self, documents: TokenLists | Selection, order: np.ndarray, eos_id: int, backward: bool
-    ):
-        self.ids = documents.ids
-        self.eos_id = eos_id
-        self.backward = backward
         starts = np.r_[0, np.cumsum(documents.lengths[order])]  # of documents in the stream
-        self.ends = starts[1:]
-        self.shifts = documents.starts[order] - starts[:-1]  # from the stream to the ids
+        ends, last = starts[1:], starts[-1]
+        shifts = documents.starts[order] - starts[:-1]  # from the stream to the ids
 
-    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
-        last = self.ends[-1]
-        if self.backward:
-            positions = last - positions
-        inside = np.minimum(positions, last - 1)
-        document = np.searchsorted(self.ends, inside, side="right")
-        tokens = self.ids[inside + self.shifts[document]].astype(np.int64)
-        tokens[positions == last] = self.eos_id
-        return tokens
+        def tokens_at(positions: np.ndarray) -> np.ndarray:
+            if self.backward:
+                positions = last - positions
+            inside = np.minimum(positions, last - 1)
+            document = np.searchsorted(ends, inside, side="right")
+            tokens = documents.ids[inside + shifts[document]].astype(np.int64)
+            tokens[positions == last] = self.eos_id
+            return tokens
+
+        return tokens_at
 
 
 class BPTTBatches:
@@ -425,10 +408,10 @@ class BPTTBatches:
         return -(-self.part_length // self.bptt)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        stream = self.dataset.read()
+        tokens_at = self.dataset.read()
         parts = self.part_length * np.arange(self.n_parts)[self.share.rows(self.n_parts)]
         for start in range(self.first_batch * self.bptt, self.part_length, self.bptt):
             stop = min(start + self.bptt, self.part_length)
             # Time first, and skorch weighs an epoch's losses by the first length: time steps.
-            tokens = torch.from_numpy(stream[np.arange(start, stop + 1)[:, None] + parts])
+            tokens = torch.from_numpy(tokens_at(np.arange(start, stop + 1)[:, None] + parts))
             yield tokens[:-1], tokens[1:]

@@ -59,7 +59,7 @@ def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) 
 def test_language_model_loss_and_gradients_with_every_dropout():
     module = language_model(DROPOUTS).train()
     ids, targets = random_ids(7, 4), random_ids(7, 4, seed=1)
-    loss_function = LanguageModelLoss(ar_alpha=2.0, tar_beta=1.0)
+    loss_function = LanguageModelLoss(regularisation=1.0)
 
     loss = loss_function(module(ids, source=MaskSource(generator(2))), targets)
     ours = gradients(module, loss)
