@@ -162,12 +162,12 @@ def explain(
             "themselves, and the classifier encodes them."
         )
     texts = check_texts(texts, name="texts")
-    X = texts if language_model is None else language_model.transform(texts)
-    probabilities = clf.predict_proba(X)
-    outputs = _outputs(clf, target, probabilities)
     trained, how = clf.trained_, (resolve_device(clf.device), clf.bptt)
-    tokenizer = trained.language_model.tokenizer
+    encoder = trained.language_model if language_model is None else language_model.trained_
+    tokenizer = encoder.tokenizer
     tokens = TokenLists(*tokenizer.encode(texts))
+    probabilities = clf.predict_proba(EncodedDocuments(tokens, encoder))
+    outputs = _outputs(clf, target, probabilities)
     found = []
     bar = Bar(texts, desc="explanations", unit="doc", disable=not clf.verbose)
     for i, text in enumerate(bar):
@@ -351,9 +351,10 @@ def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | Non
         steps = [_unwrapped(step) for _, step in fitted.steps if step not in (None, "passthrough")]
     *before, clf = steps
     if not isinstance(clf, ULMFiTClassifier):
+        ends = "" if clf is given else f" that ends with {type(clf).__name__}"
         raise TypeError(
             "explain needs a fitted ULMFiTClassifier, or a Pipeline, FrozenEstimator or search of "
-            f"one, got {_described(given, clf)}{_way_out(clf)}"
+            f"one, got {type(given).__name__}{ends}.{_way_out(clf)}"
         )
     check_is_fitted(clf)
     if not before:
@@ -366,6 +367,7 @@ def _estimators(given: Any) -> tuple[ULMFiTClassifier, ULMFiTLanguageModel | Non
             "ULMFiTLanguageModel and the ULMFiTClassifier alone, pipe[-2:] (or the classifier, "
             "pipe[-1]), and the texts that the steps before make."
         )
+    check_is_fitted(language_model)
     return clf, language_model
 
 
@@ -384,11 +386,6 @@ def _unwrapped(given: Any) -> Any:
             )
         else:
             return given
-
-
-def _described(given: Any, clf: Any) -> str:
-    ends = "" if clf is given else f" that ends with {type(clf).__name__}"
-    return f"{type(given).__name__}{ends}."
 
 
 def _way_out(clf: Any) -> str:

@@ -239,8 +239,6 @@ def _read_weights(path: Traversable, name: str, digest: str) -> dict[str, np.nda
     if not _WEIGHTS_NAME.fullmatch(name):
         raise ValueError(f"{path / DESCRIPTION_FILE} is damaged: {name!r} is no file of weights.")
     weights = path / name
-    if not weights.is_file():
-        raise FileNotFoundError(name)
     try:
         content = weights.read_bytes()
     except FileNotFoundError as error:

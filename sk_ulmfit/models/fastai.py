@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.serialization import MAGIC_NUMBER
 
+from ..modules import LanguageModel
 from ..modules.awd_lstm import EncoderSizes
 from ..text.rules import BOS, EOS, FLD, MAJ, PAD, REP, SPECIAL_TOKENS, UNK, UP, WREP
 from ..text.vocabulary import Vocabulary
@@ -299,19 +300,15 @@ def _sizes(weights: Weights, file: Path) -> EncoderSizes:
     emb_size = embedding.shape[1]
     hidden_size = first.shape[1] if n_layers > 1 else emb_size
     sizes = EncoderSizes(len(embedding), emb_size, hidden_size, max(n_layers, 1))
-    shapes: dict[str, tuple[int, ...]] = {"encoder.embedding": (sizes.vocab_size, emb_size)}
-    for layer in range(sizes.n_layers):
-        n_in, n_out = sizes.of_layer(layer)
-        prefix = f"encoder.layers.{layer}"
-        shapes[f"{prefix}.weight_ih"] = (4 * n_out, n_in)
-        shapes[f"{prefix}.weight_hh"] = (4 * n_out, n_out)
-        shapes[f"{prefix}.bias_ih"] = shapes[f"{prefix}.bias_hh"] = (4 * n_out,)
-    if missing := [key for key in shapes if key not in weights]:
+    with torch.device("meta"):
+        network = LanguageModel(sizes)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    # (a softmax that has no bias gets one of zeros)
+    if missing := [key for key in shapes if key not in weights and key != "bias"]:
         raise ValueError(
             f"{file} is not a whole AWD-LSTM: it lacks the weights of "
             f"{', '.join(key.removeprefix('encoder.') for key in missing)}."
         )
-    shapes["bias"] = (sizes.vocab_size,)
     for key, array in weights.items():
         if array.shape != shapes[key] or array.size == 0:
             raise ValueError(

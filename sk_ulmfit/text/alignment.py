@@ -179,9 +179,7 @@ def spans_of(aligned: AlignedText, places: Sequence[Span | None]) -> list[Span |
     list of (int, int) or None
         A mark that a rule has put before a word has the span of the token behind it.
     """
-    spans: list[Span | None] = []
-    for place in places:
-        spans.append(aligned.span(*place) if place else None)
+    spans = [aligned.span(*place) if place else None for place in places]
     following: Span | None = None
     for i in range(len(places) - 1, -1, -1):
         place = places[i]

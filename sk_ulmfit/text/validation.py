@@ -93,7 +93,6 @@ def is_stream(X: Any) -> bool:
 
     Such are generators, and objects that read a corpus from somewhere.
     """
-    _refuse_what_is_no_column(X, "X")
     return isinstance(X, Iterable) and not hasattr(type(X), "__len__")
 
 

@@ -100,9 +100,7 @@ def own_gpu() -> int | None:
 
 def own_share() -> Share:
     """Find this process's place among those that torchrun started; one of one without it."""
-    if not distributed.is_available():
-        return Share()
-    if not distributed.is_initialized():
+    if not (distributed.is_available() and distributed.is_initialized()):
         if not _started_by_torchrun():
             return Share()
         distributed.init_process_group(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from skorch.callbacks import Callback
 
 from ..progress_bar import Bar
@@ -61,7 +60,8 @@ class ProgressBar(Callback):
             return
         inputs, targets = batch
         if self.unit == "tok":
-            self._follow(net.criterion_.last_nll)
+            nll, mean = net.criterion_.last_nll, self.mean_nll_
+            self.mean_nll_ = nll if mean is None else mean * 0.99 + nll * 0.01
             self.bar_.update(inputs.numel() * net.share.count)
         else:
             self.bar_.update(len(targets))
@@ -74,9 +74,6 @@ class ProgressBar(Callback):
         if self.mean_nll_ is not None:
             state["perplexity"] = _perplexity(float(self.mean_nll_))
         return state
-
-    def _follow(self, nll: torch.Tensor) -> None:
-        self.mean_nll_ = nll if self.mean_nll_ is None else self.mean_nll_ * 0.99 + nll * 0.01
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         last, held_out = net.history[-1], {}
