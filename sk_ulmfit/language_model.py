@@ -31,7 +31,7 @@ from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
 from .modules import POOLINGS
 from .modules.awd_lstm import DEEPEST, WIDEST
-from .text.corpus import TextsInMemory, TextSource, full_disk_named, source_of
+from .text.corpus import TextsInMemory, TextSource, source_of
 from .text.files import texts_in, texts_or_stream
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
@@ -360,7 +360,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
         known = self.trained_ if going_on else pretrained_model(self, source)
         n_epochs = self._epochs_on(texts, going_on, auto_epochs)
-        with own_share().first_alone(), full_disk_named(directory):
+        with own_share().first_alone():
             if directory is not None and self.checkpoint_dir is not None:
                 description = described_training(self, source, known, n_epochs)
                 seeds = Seeds(*claim_directory(directory, description, seeds[:3]))

@@ -130,13 +130,8 @@ class AWDLSTM(nn.Module):
 
     def initial_state(self, batch_size: int) -> EncoderState:
         """Zeros for every layer."""
-        return [
-            (
-                self.embedding.new_zeros(1, batch_size, layer.hidden_size),
-                self.embedding.new_zeros(1, batch_size, layer.hidden_size),
-            )
-            for layer in self.layers
-        ]
+        zeros = [self.embedding.new_zeros(1, batch_size, n) for n in self.sizes.widths[1:]]
+        return [(zero, zero) for zero in zeros]
 
     def draw_masks(self, batch_size: int, source: MaskSource) -> DropoutMasks:
         """Draw what a training pass over `batch_size` rows drops."""

@@ -10,6 +10,7 @@ processes, and the global random state of the user's program is left alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -66,9 +67,7 @@ def draw_mask(
     """
     # One 64-bit draw decides four entries: the recurrent masks are as large as the weights, and
     # a draw per entry would take a tenth of a training step on a CPU.
-    numel = 1
-    for size in shape:
-        numel *= size
+    numel = math.prod(shape)
     words = torch.empty((numel + 3) // 4, dtype=torch.int64, device=like.device)
     words.random_(-(2**63), None, generator=generator)
     drop_below = round(p * 65536) - 32768

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any, Union
 
@@ -40,6 +40,26 @@ _EVERY_TEXT_OF_THE_FIRST, _EVERY, _BEGINNING = 1_000, 100, 10_000
 _NO_TEXTS = "Found array with 0 sample(s) while a minimum of 1 is required: X has no texts."
 
 TextSource = Union["TextsInMemory", "TextsOnDisk"]
+
+
+def _tells_of_a_full_disk(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method of `TextsOnDisk` say which disk is full: the system's own error does not."""
+
+    @wraps(method)
+    def telling(self: TextsOnDisk, *args: Any) -> Any:
+        try:
+            return method(self, *args)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise OSError(
+                error.errno,
+                f"{error.strerror}: the ids of the texts are kept there while training. Free some "
+                "room, or set checkpoint_dir to a place that has it",
+                str(self.directory),
+            ) from error
+
+    return telling
 
 
 class TextsInMemory:
@@ -103,6 +123,7 @@ class TextsOnDisk:
             return tokenizer
         return self._learned(tokenizer, tokenizer.grow_counts, limits)
 
+    @_tells_of_a_full_disk
     def _learned(
         self, tokenizer: Tokenizer, learn: Callable[..., Tokenizer], limits: dict[str, int]
     ) -> Tokenizer:
@@ -130,6 +151,7 @@ class TextsOnDisk:
             (self.directory / _COPY).unlink(missing_ok=True)  # the ids are all that is needed now
         return self._taken_up()
 
+    @_tells_of_a_full_disk
     def _write(self, tokenizer: Tokenizer, vocabulary: str) -> None:
         # Half the size, for as long as the ids fit.
         dtype = np.dtype(np.uint16 if len(tokenizer.vocab) <= 2**16 else np.int32)
@@ -161,6 +183,7 @@ class TextsOnDisk:
         ids = np.memmap(self.directory / _IDS, dtype=description["dtype"], mode="r")
         return TokenLists(ids, np.load(self.directory / _OFFSETS))
 
+    @_tells_of_a_full_disk
     def describe(self, tokenizer: Tokenizer) -> dict[str, str]:
         """Checksums of the texts and of what `tokenizer` makes of some of them.
 
@@ -252,32 +275,6 @@ def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="ascii") as file:
         for line in file:
             yield json.loads(line)
-
-
-@contextmanager
-def full_disk_named(directory: Path | None) -> Iterator[None]:
-    """Tell which disk is full and what to do: the system's own error does not.
-
-    Parameters
-    ----------
-    directory : Path or None
-        Where `TextsOnDisk` keep their ids.
-
-    Raises
-    ------
-    OSError
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise OSError(
-            error.errno,
-            f"{error.strerror}: the ids of the texts are kept there while training. Free some "
-            "room, or set checkpoint_dir to a place that has it",
-            str(directory),
-        ) from error
 
 
 def _with_size(method: str, tokenizer: Tokenizer, texts: list[str]) -> tuple[int, Any]:
