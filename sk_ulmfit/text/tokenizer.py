@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
@@ -360,8 +361,6 @@ class HuggingFaceTokenizer(Tokenizer):
         If a token cannot be encoded in UTF-8.
     """
 
-    _backend: tokenizers.Tokenizer
-
     def __init__(self, vocab: Vocabulary | None = None):
         super().__init__(vocab)
         try:
@@ -388,16 +387,15 @@ class HuggingFaceTokenizer(Tokenizer):
     def _split(self, piece: str) -> list[str]:
         return [word for word, _ in self._pre_tokenizer().pre_tokenize_str(piece)]
 
-    def _made_backend(self) -> tokenizers.Tokenizer:
-        if not hasattr(self, "_backend"):
-            self._backend = self._make_backend()
-        return self._backend
+    @cached_property
+    def _backend(self) -> tokenizers.Tokenizer:
+        return self._make_backend()
 
     def _lookup(self, pieces: list[str]) -> Iterable[list[int]]:
-        return (encoding.ids for encoding in self._made_backend().encode_batch_fast(pieces))
+        return (encoding.ids for encoding in self._backend.encode_batch_fast(pieces))
 
     def _places(self, piece: str) -> list[Span | None]:
-        return list(self._made_backend().encode(piece).offsets)
+        return list(self._backend.encode(piece).offsets)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_backend"}
