@@ -27,7 +27,10 @@ def sentence_stage(
     start: TrainedLanguageModel,
     texts: Iterable[str],
     targets: np.ndarray,
-    given: dict[str, Any],
+    *,
+    size: int,
+    n_valid: int,
+    **changes: Any,
 ) -> tuple[SentenceVectors, list[dict[str, Any]]]:
     """Learn from a teacher's vectors what texts mean.
 
@@ -39,8 +42,10 @@ def sentence_stage(
     texts : list of str, or iterable of them
         Checked.
     targets : ndarray of shape (n_texts, n_dims)
-    given : dict
-        The parameters of `fit_sentences`.
+    size, n_valid : int
+        As `fit_sentences` takes them.
+    **changes
+        Parameters of the training that are not the estimator's own.
 
     Returns
     -------
@@ -48,7 +53,6 @@ def sentence_stage(
         And the history.
     """
     targets = check_targets(targets)
-    own = {name: given[name] for name in ("max_epochs", "lr", "batch_size")}
     with run_directory(estimator.checkpoint_dir, needed=True) as parent:
         assert parent is not None
         directory = parent / "sentences"
@@ -59,20 +63,22 @@ def sentence_stage(
         if estimator.checkpoint_dir is not None:
             seeded = isinstance(estimator.random_state, Integral)
             description = {
-                **given,
+                **changes,
+                "size": size,
+                "n_valid": n_valid,
                 "random_state": estimator.random_state if seeded else None,
                 "start": replace(start, sentences=None).fingerprint,
                 "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
                 **source.describe(start.tokenizer),
             }
             seeds = claim_directory(directory, description, seeds)
-            own["checkpoint_dir"] = directory
+            changes["checkpoint_dir"] = directory
         tokens = source.encode(start.tokenizer)
         if len(targets) != len(tokens):
             raise ValueError(f"There are {len(tokens)} texts, but {len(targets)} rows of targets.")
         options = LanguageModelOptions.of(
             estimator,
-            **own,
+            **changes,
             seed=int(seeds[0]),
             schedule="slanted_triangular",
             cut_frac=0.03,
@@ -83,8 +89,8 @@ def sentence_stage(
             tokens,
             targets,
             options,
-            size=given["size"],
-            n_valid=max(1, min(given["n_valid"], len(tokens) // 10)),
+            size=size,
+            n_valid=max(1, min(n_valid, len(tokens) // 10)),
             directory=directory,
         )
 

@@ -449,7 +449,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         With `checkpoint_dir`, a call that was killed at any point goes on when it is made again,
         and ends with the same weights.
         """
-        given = {
+        given: dict[str, Any] = {
             "size": size,
             "max_epochs": max_epochs,
             "lr": lr,
@@ -464,7 +464,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 "Call fit on texts first, or set pretrained: there is no language model yet that "
                 "could learn what sentences mean."
             )
-        sentences, history = sentence_stage(self, start, texts_or_stream(X), targets, given)
+        sentences, history = sentence_stage(self, start, texts_or_stream(X), targets, **given)
         if not fitted:
             self._set_fitted(start, [], False)
         self.trained_ = replace(start, sentences=sentences)
