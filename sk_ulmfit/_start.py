@@ -58,9 +58,9 @@ def pretrained_model(
 
 
 def start_on(
+    estimator: Any,
     source: TextSource,
     known: TrainedLanguageModel | None,
-    estimator: Any,
     n_epochs: int,
     seed: int,
 ) -> TrainedLanguageModel:
@@ -68,10 +68,10 @@ def start_on(
 
     Parameters
     ----------
-    source : TextSource
-    known : TrainedLanguageModel or None
     estimator : ULMFiTLanguageModel
         Its parameters say how large vocabulary and network become.
+    source : TextSource
+    known : TrainedLanguageModel or None
     n_epochs : int
         For which it will be trained.
     seed : int
@@ -90,12 +90,12 @@ def start_on(
             hidden_size=int(estimator.hidden_size),
             n_layers=int(estimator.n_layers),
         )
-    if n_epochs == 0 and not _reads_new_words(known, estimator):
+    if n_epochs == 0 and not _reads_new_words(estimator, known):
         return known
     return known.with_tokenizer(source.grow(known.tokenizer, **limits))
 
 
-def _reads_new_words(known: TrainedLanguageModel, estimator: Any) -> bool:
+def _reads_new_words(estimator: Any, known: TrainedLanguageModel) -> bool:
     """Whether words that have never been trained on are told apart all the same.
 
     A classifier counts them; features know of them what their spelling says.
@@ -105,7 +105,7 @@ def _reads_new_words(known: TrainedLanguageModel, estimator: Any) -> bool:
     return bool(known.sentences and known.sentences.size)
 
 
-def described_training(
+def describe_training(
     estimator: Any, source: TextSource, known: TrainedLanguageModel | None, n_epochs: int
 ) -> dict[str, Any]:
     """What the result of a training depends on, as JSON can hold it.

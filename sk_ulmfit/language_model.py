@@ -26,7 +26,7 @@ from ._estimator import (
     random_numbers,
 )
 from ._sentences import sentence_stage, with_scales
-from ._start import described_training, pretrained_model, start_on
+from ._start import describe_training, pretrained_model, start_on
 from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
 from .modules import POOLINGS
@@ -362,9 +362,9 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         n_epochs = self._epochs_on(texts, going_on, auto_epochs)
         with own_share().first_alone():
             if directory is not None and self.checkpoint_dir is not None:
-                description = described_training(self, source, known, n_epochs)
+                description = describe_training(self, source, known, n_epochs)
                 seeds = Seeds(*claim_directory(directory, description, seeds[:3]))
-            start = start_on(source, known, self, n_epochs, seeds.start)
+            start = start_on(self, source, known, n_epochs, seeds.start)
             documents = source.encode(start.tokenizer) if n_epochs else None
         self._train(start, documents, seeds, going_on, max_epochs=n_epochs)
         self._scale_pools(source)
@@ -393,7 +393,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         if going_on:
             start = self.trained_
         else:
-            start = start_on(source, pretrained_model(self, source), self, 1, seeds.start)
+            start = start_on(self, source, pretrained_model(self, source), 1, seeds.start)
         documents = source.encode(start.tokenizer)
         self._train(start, documents, seeds, going_on, **ONE_EPOCH, checkpoint_dir=None)
         self._scale_pools(source)
@@ -499,7 +499,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         seeds: Seeds,
         going_on: bool,
         **changes: Any,
-    ) -> ULMFiTLanguageModel:
+    ) -> None:
         """Train on encoded texts (None: not at all), and keep what comes out."""
         before = self.history_ if going_on else []
         from_scratch = self._from_scratch if going_on else self.pretrained is None
@@ -522,7 +522,6 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self._count_fit(going_on, seeds)
         if interrupt is not None:
             raise TrainingInterrupted(outcome.history) from interrupt
-        return self
 
     def _scale_pools(self, source: TextSource) -> None:
         """Take the scales of the features from the texts, if the model brings none."""
