@@ -71,14 +71,11 @@ def check_texts(X: Iterable[str], *, name: str = "X") -> list[str]:
     ValueError: X[1] is missing (None): fill it, for example with "", or leave it out.
     """
     _refuse_what_is_no_column(X, name)
-    items = X.tolist() if isinstance(X, np.ndarray) else list(_iterate(X, name))
+    items = list(checked_texts(X.tolist() if isinstance(X, np.ndarray) else X, name))
     if not items:
         raise ValueError(
             f"Found array with 0 sample(s) while a minimum of 1 is required: {name} has no texts."
         )
-    for i, item in enumerate(items):
-        if type(item) is not str:
-            items[i] = _text(item, f"{name}[{i}]")
     if all(map(_names_a_file, items[:_SOME])):
         warn(
             f"{name} holds names of files, such as {items[0]!r}, which are taken for the texts: "
@@ -96,10 +93,14 @@ def is_stream(X: Any) -> bool:
     return isinstance(X, Iterable) and not hasattr(type(X), "__len__")
 
 
-def checked_texts(X: Iterable[str]) -> Iterator[str]:
+def checked_texts(X: Iterable[str], name: str = "X") -> Iterator[str]:
     """The texts of an iterable, each checked when it is read."""
-    for i, item in enumerate(X):
-        yield item if type(item) is str else _text(item, f"X[{i}]")
+    try:
+        items = iter(X)
+    except TypeError:
+        raise TypeError(f"{name} has to be a collection of texts, got {_type(X)}.") from None
+    for i, item in enumerate(items):
+        yield item if type(item) is str else _text(item, f"{name}[{i}]")
 
 
 def _refuse_what_is_no_column(X: Any, name: str) -> None:
@@ -165,13 +166,6 @@ def _looks_like_a_path(text: str) -> bool:
 
 def _names_a_file(text: str) -> bool:
     return len(text) < 1000 and text.lower().endswith(_ENDINGS) and os.path.isfile(text)
-
-
-def _iterate(X: Any, name: str) -> Iterable[Any]:
-    try:
-        return iter(X)
-    except TypeError:
-        raise TypeError(f"{name} has to be a collection of texts, got {_type(X)}.") from None
 
 
 def _text(item: Any, place: str) -> str:
