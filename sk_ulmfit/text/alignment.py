@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from .rules import MAJ, RULES, UP, Composition, Rule
 
@@ -22,88 +23,55 @@ class AlignedText:
     Parameters
     ----------
     text : str
-    starts, ends : list of int
-        For every character of `text` the begin and the end of what it stands for in the original.
-        Neither ever falls from one character to the next. They are equal for what a rule has put
-        in.
+    origins : list of (int, int)
+        For every character of `text` begin and end of what it stands for in the original. Neither
+        ever falls from one character to the next. They are equal for what a rule has put in.
     """
 
     text: str
-    starts: list[int]
-    ends: list[int]
+    origins: list[Span]
 
     @classmethod
     def original(cls, text: str) -> AlignedText:
         """Take a text to which no rule has been applied yet."""
-        return cls(text, list(range(len(text))), list(range(1, len(text) + 1)))
+        return cls(text, [(i, i + 1) for i in range(len(text))])
 
     def after(self, rule: Rule | Composition) -> AlignedText:
         """Apply a rule."""
         parts: list[str] = []
-        new = AlignedText("", [], [])
+        origins: list[Span] = []
         done = 0
         for start, stop, by in rule.replacements(self.text):
             parts += [self.text[done:start], by]
-            new._extend(self.starts[done:start], self.ends[done:start])
-            new._extend(*self._origins(start, stop, by))
+            origins += self.origins[done:start]
+            origins += self._origins_of(by, start, stop)
             done = stop
         if not parts:
             return self
-        parts.append(self.text[done:])
-        new._extend(self.starts[done:], self.ends[done:])
-        new.text = "".join(parts)
-        return new
+        return AlignedText("".join([*parts, self.text[done:]]), origins + self.origins[done:])
 
     def span(self, start: int, stop: int) -> Span | None:
         """Say what characters `start` to `stop` stand for; None if a rule has put them in."""
-        while start < stop and self.starts[start] == self.ends[start]:
-            start += 1
-        while start < stop and self.starts[stop - 1] == self.ends[stop - 1]:
-            stop -= 1
-        return (self.starts[start], self.ends[stop - 1]) if start < stop else None
+        found = [(begin, end) for begin, end in self.origins[start:stop] if begin < end]
+        return (found[0][0], found[-1][1]) if found else None
 
-    def _extend(self, starts: list[int], ends: list[int]) -> None:
-        self.starts += starts
-        self.ends += ends
-
-    def _origins(self, start: int, stop: int, new: str) -> tuple[list[int], list[int]]:
-        """Begins and ends of the characters of `new`, which replaces those here."""
-        old = self.text[start:stop]
+    def _origins_of(self, new: str, start: int, stop: int) -> list[Span]:
+        """Where the characters of `new` come from, which replaces those here."""
+        old, origins = self.text[start:stop], self.origins[start:stop]
+        begin = self.origins[start][0]
         if new.endswith(old.lower()):  # a mark before the word, or none
-            widths = [1] * len(old)
-            if len(old.lower()) != len(old):  # "İ" becomes two characters
-                widths = [len(character.lower()) for character in old]
-            n_put_in = len(new) - sum(widths)
-            starts = [self.starts[start]] * n_put_in
-            ends = list(starts)
-            for i, width in enumerate(widths, start):
-                starts += [self.starts[i]] * width
-                ends += [self.ends[i]] * width
-            return starts, ends
+            widths = [len(character.lower()) for character in old]  # "İ" becomes two characters
+            kept = [span for span, width in zip(origins, widths, strict=True) for _ in range(width)]
+            return [(begin, begin)] * (len(new) - len(kept)) + kept
         # What has changed as a whole comes from the whole; an end that is the same does not.
-        n_same = _common_end(old, new)
+        from_end = zip(reversed(old), reversed(new), strict=False)
+        n_same = len(list(takewhile(lambda both: both[0] == both[1], from_end)))
         changed = old[: len(old) - n_same]
-        begin, end = self._bounds(start, changed)
-        n_changed, kept = len(new) - n_same, slice(stop - n_same, stop)
-        return (
-            [begin] * n_changed + self.starts[kept],
-            [end] * n_changed + self.ends[kept],
-        )
-
-    def _bounds(self, start: int, part: str) -> Span:
-        """Begin and end of what `part`, which stands at `start`, comes from, without spaces."""
-        word = part.strip() or part
-        if not word:
-            return self.starts[start], self.starts[start]
-        first = start + part.index(word)
-        return self.starts[first], self.ends[first + len(word) - 1]
-
-
-def _common_end(one: str, other: str) -> int:
-    n = 0
-    while n < min(len(one), len(other)) and one[-1 - n] == other[-1 - n]:
-        n += 1
-    return n
+        whole = (begin, begin)
+        if word := changed.strip() or changed:
+            first = changed.index(word)
+            whole = (origins[first][0], origins[first + len(word) - 1][1])
+        return [whole] * (len(new) - n_same) + origins[len(changed) :]
 
 
 def aligned_rules(text: str) -> AlignedText:
@@ -132,9 +100,7 @@ def aligned_rules(text: str) -> AlignedText:
         aligned = aligned.after(rule)
     start = len(aligned.text) - len(aligned.text.lstrip())
     stop = len(aligned.text.rstrip())
-    return AlignedText(
-        aligned.text[start:stop], aligned.starts[start:stop], aligned.ends[start:stop]
-    )
+    return AlignedText(aligned.text[start:stop], aligned.origins[start:stop])
 
 
 def found_in_order(piece: str, tokens: Sequence[str]) -> list[Span | None]:

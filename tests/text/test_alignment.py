@@ -46,9 +46,9 @@ hostile = st.lists(
 def test_rules_are_those_of_every_day(text):
     aligned = aligned_rules(text)
     assert aligned.text == apply_rules(text)
-    assert len(aligned.starts) == len(aligned.ends) == len(aligned.text)
-    assert aligned.starts == sorted(aligned.starts) and aligned.ends == sorted(aligned.ends)
-    places = list(zip(aligned.starts, aligned.ends, strict=True))
+    places = aligned.origins
+    assert len(places) == len(aligned.text)
+    assert all(list(column) == sorted(column) for column in zip(*places, strict=True))
     assert all(0 <= start <= end <= len(text) for start, end in places)
     assert all(
         text[start:end].strip()
