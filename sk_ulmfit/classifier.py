@@ -36,7 +36,7 @@ from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.amount import CLASSIFIER_EPOCHS, planned_training
+from .training.amount import CLASSIFIER_EPOCHS, planned_training, r_drop_of
 from .training.classifier import ClassifierOptions, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted, check_callbacks
@@ -221,14 +221,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         **ULMFiTEstimator._parameter_constraints,
         "language_model": "no_validation",  # type: ignore[dict-item]
         "unfreeze_schedule": [StrOptions(set(UNFREEZE_SCHEDULES)), tuple, list],
-        "r_drop": [Interval(Real, 0, None, closed="left")],
+        "r_drop": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
         "head_start": [StrOptions({"auto", "random", "solved"})],
         "linear_share": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "word_features": ["boolean"],
-        "pooling": [StrOptions(set(POOLINGS))],
+        "pooling": [StrOptions({*POOLINGS, "sentences"})],
         "calibrate": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -255,13 +255,13 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         bptt: int = 70,
         max_length: int | None = None,
         dropout_mult: float = 0.5,
-        r_drop: float = 1.0,
+        r_drop: float | str = "auto",
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
         head_start: str = "auto",
         linear_share: float | str = "auto",
         word_features: bool = True,
-        pooling: str = "concat-layers",
+        pooling: str = "sentences",
         calibrate: bool = False,
         class_weight: dict | str | None = None,
         label_smoothing: float = 0.1,
@@ -412,8 +412,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        start: dict[str, Any] = {"head_start": "random", "linear_share": 0.0}
-        changes = {**ONE_EPOCH, **start, "unfreeze_schedule": "full", "relative": False}
+        changes: dict[str, Any] = {
+            **ONE_EPOCH,
+            "head_start": "random",
+            "linear_share": 0.0,
+            "r_drop": r_drop_of(self.r_drop, int(targets.labelled.sum())),
+            "unfreeze_schedule": "full",
+            "relative": False,
+        }
         return self._fit(X, targets, sample_weight, going_on, **changes)
 
     def _fit(
@@ -463,9 +469,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             valid, _ = set_aside(self._tokens(texts, start), known, weights, None, seeds.split)
         options = replace(options, seed=seeds.training)
         try:
-            start, outcome = head_stage(
-                start, train, valid, options, seeds.head, keeps_out=own_val is not None
-            )
+            start, outcome = head_stage(start, train, valid, options, seeds.head)
         except Exception as error:
             if not going_on and not isinstance(X, EncodedDocuments):
                 self._hand_over(language_model, error)

@@ -22,7 +22,7 @@ from .classifier import ULMFiTClassifier
 from .files import local_path, write_json
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
-from .models.onnx_graph import OPSET, head_blocks, network_graph
+from .models.onnx_graph import OPSET, Block, head_blocks, network_graph
 from .models.sentences import GAIN, POOLING, SentenceVectors
 from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST
 
@@ -138,6 +138,7 @@ def _of_networks(
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     """Those of one model, by names that begin with `prefix`."""
     language_model = trained.language_model
+    sentences: Any = language_model.sentences
     graphs = {}
     arrays = {}
     for direction, weights in trained.weights.items():
@@ -145,16 +146,15 @@ def _of_networks(
             weights,
             language_model.sizes,
             language_model.token_weights(direction).numpy(),
-            trained.pooling,
-            head_blocks(weights),
+            _pools(trained.pooling),
+            head_blocks(weights, direction in trained.solved),
+            of_pools=_of_pools(sentences, direction) if trained.n_meaning else None,
             int8=int8,
         )
+    if trained.n_meaning:
+        arrays |= _of_words(sentences, int8)
     for direction, term in trained.words.items():
         of_words = {"ids": term.ids, "idf": term.idf, "coef": np.ascontiguousarray(term.coef.T)}
-        if term.meaning.size:
-            assert language_model.sentences is not None
-            of_words["meaning"] = np.ascontiguousarray(term.meaning.T)
-            arrays |= _of_words(language_model.sentences, int8)
         name_of = f"words-{prefix}{direction}"
         arrays |= {f"{name_of}/{name}": array for name, array in of_words.items()}
     return graphs, arrays
@@ -165,13 +165,12 @@ def _of_language_model(
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     graphs = {}
     arrays: dict[str, np.ndarray] = {}
-    pooled = POOLING if pooling == "sentences" else pooling
     for direction in trained.directions:
         graphs[direction], arrays[f"start-{direction}"] = network_graph(
             trained.weights[direction],
             trained.sizes,
             trained.token_weights(direction).numpy(),
-            pooled,
+            _pools(pooling),
             (),
             int8=int8,
         )
@@ -186,6 +185,20 @@ def _of_language_model(
             arrays |= {f"{direction}.{name}": array for name, array in of_pools.items()}
         arrays["gain"] = np.asarray(GAIN)
     return graphs, arrays
+
+
+def _pools(pooling: str) -> str:
+    """What is pooled where vectors of texts are wanted too."""
+    return POOLING if pooling == "sentences" else pooling
+
+
+def _of_pools(sentences: SentenceVectors, direction: str) -> Block:
+    """What the pools of a direction add to a text's vector."""
+    mean, scale, of_pools = (
+        sentences.arrays[f"{direction}.{name}"] for name in ("mean", "scale", "map")
+    )
+    scale = np.float32(1) / (scale * np.sqrt(np.float32(len(scale))))
+    return Block(scale, -mean * scale, of_pools.T, np.zeros(sentences.size, np.float32))
 
 
 def _of_words(sentences: SentenceVectors, int8: bool) -> dict[str, np.ndarray]:

@@ -46,7 +46,8 @@ class Network:
     session : onnxruntime.InferenceSession
         Of a graph that reads a chunk of text: from `ids` of shape (time, batch), the number of
         tokens that `remain` of each document, and a `state` row for each, to what it has to say of
-        the documents so far (`answer`), and the next `state`.
+        the documents so far (`answer`), and the next `state`. Some are given `words` as well: what
+        the documents' words say of their meaning.
     start : ndarray of shape (state size,)
         State before the first token.
     """
@@ -54,8 +55,9 @@ class Network:
     def __init__(self, session: Any, start: np.ndarray):
         self._session = session
         self._start = start
+        self.reads_words = "words" in {given.name for given in session.get_inputs()}
 
-    def read(self, documents: TokenLists) -> np.ndarray:
+    def read(self, documents: TokenLists, words: np.ndarray | None = None) -> np.ndarray:
         """Answers to documents of falling length, shape (n, size), float32.
 
         They are read in chunks, whatever their length, and leave where they end.
@@ -69,6 +71,8 @@ class Network:
             left = (lengths[:n] - begin).astype(np.int32)
             chunk = ids[:n, begin : begin + min(_CHUNK, int(left[0]))].T
             given = {"ids": chunk.astype(np.int32, order="C"), "remain": left, "state": state}
+            if words is not None:
+                given["words"] = words[:n]
             n_left = int(np.count_nonzero(left > _CHUNK))
             # (of a last chunk nobody needs the state)
             answer, *rest = self._session.run(["answer", "state_out"][: 1 + (n_left > 0)], given)
@@ -109,17 +113,19 @@ class _Served:
 
     def _read(self, documents: TokenLists) -> Iterator[tuple[str, np.ndarray]]:
         """What every network says, by its name, which ends with its direction."""
+        reads_words = any(network.reads_words for network in self._networks.values())
+        words = self._word_vectors(documents) if reads_words else None
         for name, network in self._networks.items():
-            backward = name.endswith("backward")
-            yield name, network.read(documents.reversed() if backward else documents)
+            read = documents.reversed() if name.endswith("backward") else documents
+            yield name, network.read(read, words if network.reads_words else None)
 
-    def _word_means(self, documents: TokenLists) -> np.ndarray:
-        """Weighted means of the vectors of the documents' words."""
+    def _word_vectors(self, documents: TokenLists) -> np.ndarray:
+        """What the words of documents say of their meaning."""
         words, weights, offset = (self._arrays[name] for name in ("words", "weights", "offset"))
         means = mean_vectors(documents, words, weights)
         if (scale := self._arrays.get("words_scale")) is not None:  # (of words in 8 bits)
             means *= scale
-        return np.asarray(means + offset)
+        return np.asarray(means + offset, dtype=np.float32)
 
     def __repr__(self) -> str:
         directions = (name for name in self._networks if not name.startswith(BESIDE))
@@ -221,12 +227,9 @@ class ServedClassifier(_Served):
         return np.asarray(np.mean([self._probabilities(found[d]) for d in directions], axis=0))
 
     def _of_words(self, direction: str, documents: TokenLists) -> np.ndarray:
-        """Logits of a linear model of the documents' words: TF-IDF, and where they point."""
+        """Logits of a linear model of the documents' words, by TF-IDF."""
         ids, idf, coef = (self._arrays[f"words-{direction}/{n}"] for n in ("ids", "idf", "coef"))
-        logits = tfidf(documents, ids, idf).product(coef)
-        if (meaning := self._arrays.get(f"words-{direction}/meaning")) is not None:
-            logits += unit_rows(self._word_means(documents)) @ meaning
-        return logits
+        return tfidf(documents, ids, idf).product(coef)
 
     def _probabilities(self, logits: np.ndarray) -> np.ndarray:
         scaled = logits.astype(np.float64) / self._temperature
@@ -284,7 +287,7 @@ class ServedLanguageModel(_Served):
         }
         vectors = []
         if "offset" in arrays:
-            meaning = self._word_means(documents)
+            meaning = self._word_vectors(documents)
             for name, pooled in scaled.items():
                 meaning += pooled @ arrays[f"{name}.map"] / np.float32(len(scaled))
             vectors.append(unit_rows(meaning))

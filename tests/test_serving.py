@@ -51,25 +51,18 @@ def with_sentences(trained):
     return replace(trained, sentences=SentenceVectors(learned))
 
 
-def fitted_on_words():
-    """A classifier of both directions, whose words speak too."""
-    lm = language_model(direction="both", max_epochs=0)
-    own = {"pooling": "concat-layers", "head_start": "solved", "max_epochs": 0}
-    clf = classifier(language_model=lm, **own).fit(TEXTS, LABELS)
-    assert clf.trained_.words.keys() == {"forward", "backward"}
-    return clf
+def fitted_on_all(y=LABELS, **params):
+    """A classifier of both directions that is told of pools, meaning and words."""
+    lm = language_model(direction="both", max_epochs=0).fit(TEXTS)
+    lm.trained_ = with_sentences(lm.trained_)
+    return classifier(pooling="sentences", **params).fit(lm.transform(TEXTS), y)
 
 
 @pytest.fixture(scope="module")
 def clf():
-    clf = fitted_on_words()
-    meaning = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
-    clf.trained_ = replace(
-        clf.trained_,
-        temperature=1.7,
-        language_model=with_sentences(clf.trained_.language_model),
-        words={name: replace(term, meaning=meaning) for name, term in clf.trained_.words.items()},
-    )
+    clf = fitted_on_all(head_start="solved", max_epochs=0)
+    assert clf.trained_.words.keys() == {"forward", "backward"} and clf.trained_.n_meaning == 4
+    clf.trained_ = replace(clf.trained_, temperature=1.7)
     return clf
 
 
@@ -104,11 +97,9 @@ def test_probabilities_and_classes_are_the_estimators(clf, served):
 
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_a_linear_model_beside_the_network_is_served_too(tmp_path, multilabel):
-    lm = language_model(direction="both", max_epochs=0)
-    own = {"pooling": "concat-layers", "max_epochs": 1, "linear_share": 0.4}
     y = [[label == name for name in sorted(set(LABELS))] for label in LABELS]
-    clf = classifier(language_model=lm, **own)
-    clf.fit(TEXTS, np.array(y, dtype=int) if multilabel else LABELS)
+    y = np.array(y, dtype=int) if multilabel else LABELS
+    clf = fitted_on_all(y, max_epochs=1, linear_share=0.4)
     clf.trained_ = replace(clf.trained_, temperature=1.7)
     served = exported(clf, tmp_path)
     found, expected = served.predict_proba(ASKED), clf.predict_proba(ASKED)

@@ -15,6 +15,7 @@ from ..text.token_lists import TokenLists
 from .inference import predict_logits
 from .language_model import ENCODER_PREFIX, TrainedLanguageModel
 from .networks import Answering, Weights, check_size, checked_weights, empty_module, load_arrays
+from .sentences import POOLING
 from .words import WordTerm
 
 
@@ -33,6 +34,8 @@ class TrainedClassifier(Answering):
     multilabel : bool
     head_sizes : tuple of int
     pooling : str
+        "sentences" are the pools that a language model's vectors of texts are made of, and these
+        vectors beside them, if it has learned such.
     weights : dict of str to dict of str to ndarray
         For each direction the state dict of a `TextClassifier`; empty before training.
     temperature : float
@@ -90,15 +93,36 @@ class TrainedClassifier(Answering):
             TextClassifier,
             sizes,
             len(self.classes),
-            head_sizes=self.head_sizes,
-            pooling=self.pooling,
             bptt=bptt,
+            **self._head,
             **dropouts,
         )
+        if self.n_meaning:
+            assert self.language_model.sentences is not None
+            module.meaning = self.language_model.sentences.of_pools(direction)
         module.token_weights = token_weights
         if direction in self.solved:
             module.head.keep_scale()
         return module
+
+    @property
+    def n_meaning(self) -> int:
+        """Length of the vector of a text's meaning that heads are given beside the pools."""
+        sentences = self.language_model.sentences
+        return sentences.size if self.pooling == "sentences" and sentences is not None else 0
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        """What a `TextClassifier` is to know of its head."""
+        pooling = POOLING if self.pooling == "sentences" else self.pooling
+        return {"head_sizes": self.head_sizes, "pooling": pooling, "n_meaning": self.n_meaning}
+
+    def word_vectors(self, tokens: TokenLists) -> np.ndarray | None:
+        """What the words of texts say of their meaning, if heads are given that."""
+        if not self.n_meaning:
+            return None
+        assert self.language_model.sentences is not None
+        return self.language_model.sentences.word_vectors(tokens)
 
     def logits(self, tokens: TokenLists, device: torch.device, bptt: int) -> list[np.ndarray]:
         """Logits by the network of each direction, and by the one beside it.
@@ -115,11 +139,12 @@ class TrainedClassifier(Answering):
         list of ndarray of shape (n_documents, n_outputs), float32
         """
         found = []
+        words = self.word_vectors(tokens)
         for direction, module in self._networks(device, bptt=bptt).items():
             read = tokens.reversed() if direction == "backward" else tokens
-            logits = predict_logits(module, read, device)
+            logits = predict_logits(module, read, device, words)
             if direction in self.words:
-                logits += self.words[direction].logits(tokens, self.language_model.sentences)
+                logits += self.words[direction].logits(tokens)
             found.append(logits)
         if self.beside is None:
             return found
@@ -269,32 +294,21 @@ class TrainedClassifier(Answering):
         words = {}
         for direction in language_model.directions:
             if of_words := parts.pop(f"words-{direction}", {}):
-                # (the first models had coefficients of their words alone)
-                none = {"meaning": np.zeros((n_classes, 0), np.float32)}
-                words[direction] = WordTerm(**{**none, **of_words})
-                size = language_model.sentences.size if language_model.sentences else 0
-                words[direction].check(len(language_model.tokenizer.vocab), n_classes, size)
+                words[direction] = WordTerm(**of_words)
+                words[direction].check(len(language_model.tokenizer.vocab), n_classes)
         solved = description.get("solved", {})
         if type(solved) is not dict or not words.keys() <= solved.keys() <= parts.keys():
             raise ValueError(f"What was solved for cannot be {solved!r:.80}.")
         if not parts or not parts.keys() <= language_model.weights.keys():
             raise ValueError(f"There are weights of the directions {[*parts]!r:.80}.")
+        bare = replace(self, head_sizes=tuple(head_sizes), pooling=pooling)
+        sizes = language_model.sizes
         weights = {
-            direction: checked_weights(
-                own,
-                TextClassifier,
-                language_model.sizes,
-                n_classes,
-                head_sizes=tuple(head_sizes),
-                pooling=pooling,
-                bptt=1,
-            )
+            direction: checked_weights(own, TextClassifier, sizes, n_classes, bptt=1, **bare._head)
             for direction, own in parts.items()
         }
         return replace(
-            self,
-            head_sizes=tuple(head_sizes),
-            pooling=pooling,
+            bare,
             weights=weights,
             temperature=float(temperature),
             solved=solved,

@@ -25,11 +25,29 @@ ROWS = 128
 
 
 def predict_logits(
-    module: TextClassifier, documents: TokenLists, device: torch.device
+    module: TextClassifier,
+    documents: TokenLists,
+    device: torch.device,
+    words: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Logits of every document, shape (n, outputs), float32."""
+    """Logits of every document, shape (n, outputs), float32.
+
+    Parameters
+    ----------
+    module : TextClassifier
+    documents : TokenLists
+    device : torch.device
+    words : ndarray of shape (n, n_meaning)
+        What the documents' words say of their meaning, if that is an input of the head.
+    """
     module.eval()
-    return _in_batches(documents, device, module)
+
+    def logits(ids: Tensor, lengths: Tensor, batch: np.ndarray) -> Tensor:
+        own = None if words is None else torch.from_numpy(words[batch]).to(device)
+        found: Tensor = module(ids, lengths, words=own)
+        return found
+
+    return _in_batches(documents, device, logits)
 
 
 def pooled_features(
@@ -47,7 +65,7 @@ def pooled_features(
     return _in_batches(
         documents,
         device,
-        lambda ids, lengths: pool_documents(encoder, ids, lengths, weights, pooling, bptt),
+        lambda ids, lengths, _: pool_documents(encoder, ids, lengths, weights, pooling, bptt),
     )
 
 
@@ -66,7 +84,9 @@ def pooled_vectors(
 
 
 def _in_batches(
-    documents: TokenLists, device: torch.device, compute: Callable[[Tensor, Tensor], Tensor]
+    documents: TokenLists,
+    device: torch.device,
+    compute: Callable[[Tensor, Tensor, np.ndarray], Tensor],
 ) -> np.ndarray:
     if not len(documents):
         raise ValueError(
@@ -79,7 +99,7 @@ def _in_batches(
         for start in range(0, len(distinct), ROWS):
             batch = distinct[start : start + ROWS]
             ids = torch.from_numpy(documents.padded(batch)).to(device)
-            output = compute(ids, torch.from_numpy(lengths[batch]).to(device))
+            output = compute(ids, torch.from_numpy(lengths[batch]).to(device), batch)
             results.append(output.float().cpu().numpy())
     return np.concatenate(results)[inverse]
 

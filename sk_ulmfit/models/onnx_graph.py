@@ -19,6 +19,7 @@ import numpy as np
 
 from ..modules import POOLINGS
 from ..modules.awd_lstm import EncoderSizes
+from ..modules.classifier import length_of_meaning
 from ..modules.pooling import pools_every_layer
 from .networks import Weights
 
@@ -45,6 +46,7 @@ class Block(NamedTuple):
     shift: np.ndarray  # (n_in,)
     weight: np.ndarray  # (n_out, n_in)
     bias: np.ndarray  # (n_out,)
+    of_meaning: np.ndarray | None = None  # (n_out, n_meaning), of a vector of length 1
 
     def of_columns(self, columns: np.ndarray, factors: np.ndarray, size: int) -> Block:
         """The same layer for wider inputs, of which some columns times factors are its own."""
@@ -52,22 +54,46 @@ class Block(NamedTuple):
         scale[columns], shift[columns] = self.scale * factors, self.shift
         weight = np.zeros((len(self.weight), size), np.float32)
         weight[:, columns] = self.weight
-        return Block(scale, shift, weight, self.bias)
+        return self._replace(scale=scale, shift=shift, weight=weight)
+
+    def add_to(self, graph: _Graph, inputs: str) -> str:
+        """The layer's outputs, but for what a meaning adds."""
+        scaled = graph.add("Mul", inputs, graph.constant(self.scale))
+        shifted = graph.add("Add", scaled, graph.constant(self.shift))
+        product = (graph.constant(self.weight), graph.constant(self.bias))
+        return graph.add("Gemm", shifted, *product, transB=1)
 
 
-def head_blocks(weights: Weights) -> list[Block]:
-    """The head of a `TextClassifier` of its state dict."""
+def head_blocks(weights: Weights, solved: bool) -> list[Block]:
+    """The head of a `TextClassifier`.
+
+    Parameters
+    ----------
+    weights : dict of str to ndarray
+        Its state dict.
+    solved : bool
+        Whether it keeps the scale that it was solved at.
+    """
     blocks: list[Block] = []
     while f"head.blocks.{len(blocks)}.weight" in weights:
         prefix = f"head.blocks.{len(blocks)}."
-        part = {name: weights[prefix + name] for name in ("weight", "bias")}
         norm = {
             name: weights[f"{prefix}norm.{name}"].astype(np.float64)
             for name in ("weight", "bias", "running_mean", "running_var")
         }
         scale = norm["weight"] / np.sqrt(norm["running_var"] + _EPS)
         shift = norm["bias"] - norm["running_mean"] * scale
-        blocks.append(Block(scale.astype(np.float32), shift.astype(np.float32), **part))
+        n_in = len(scale)
+        weight, of_meaning = np.split(weights[f"{prefix}weight"], [n_in], axis=1)
+        blocks.append(
+            Block(
+                scale.astype(np.float32),
+                shift.astype(np.float32),
+                weight,
+                weights[f"{prefix}bias"],
+                of_meaning * np.float32(length_of_meaning(n_in, solved)),
+            )
+        )
     return blocks
 
 
@@ -78,6 +104,7 @@ def network_graph(
     pooling: str,
     head: Sequence[Block],
     *,
+    of_pools: Block | None = None,
     int8: bool,
 ) -> tuple[bytes, np.ndarray]:
     """Make the graph of an encoder, pooling and head.
@@ -92,6 +119,8 @@ def network_graph(
     pooling : str
     head : sequence of Block
         Empty: the graph gives pooled vectors.
+    of_pools : Block, optional
+        What pools add to a vector of a text's meaning, if the head is given that.
     int8 : bool
         Round the encoder's weights to 8 bits.
 
@@ -99,7 +128,8 @@ def network_graph(
     -------
     graph : bytes
         Inputs: ``ids`` of shape (time, batch), int32; ``remain`` of shape (batch,), int32, how many
-        tokens of every document are left, at least 1; ``state``. Outputs: ``answer``, of the
+        tokens of every document are left, at least 1; ``state``; with `of_pools` ``words``, what
+        the documents' words say of their meaning. Outputs: ``answer``, of the
         documents up to here; ``state_out``.
     start : ndarray of shape (state size,), float32
         State of a document before its first token.
@@ -128,18 +158,25 @@ def network_graph(
         columns, factors = pools.columns(encoder.factors)
         if head:
             head = [head[0].of_columns(columns, factors, pools.size), *head[1:]]
+            of_pools = of_pools and of_pools.of_columns(columns, factors, pools.size)
         else:
             vectors = graph.add("Gather", vectors, graph.constant(columns, np.int64), axis=1)
             vectors = graph.add("Mul", vectors, graph.constant(factors))
+    meaning = None
+    if of_pools is not None:
+        sums = graph.add("Add", "words", of_pools.add_to(graph, vectors))
+        length = graph.add("ReduceL2", sums, axes=[1], keepdims=1)
+        meaning = graph.add("Div", sums, graph.add("Max", length, graph.constant(1e-12)))
     for n, block in enumerate(head):
-        vectors = graph.add("Relu", vectors) if n else vectors
-        vectors = graph.add("Mul", vectors, graph.constant(block.scale))
-        vectors = graph.add("Add", vectors, graph.constant(block.shift))
-        product = (graph.constant(block.weight), graph.constant(block.bias))
-        vectors = graph.add("Gemm", vectors, *product, transB=1)
+        vectors = block.add_to(graph, graph.add("Relu", vectors) if n else vectors)
+        if n == 0 and meaning is not None:
+            assert block.of_meaning is not None
+            product = graph.add("MatMul", meaning, graph.constant(block.of_meaning.T))
+            vectors = graph.add("Add", vectors, product)
     graph.add("Identity", vectors, output="answer")
     graph.add("Concat", *states, *pooled, output="state_out", axis=1)
-    return graph.finished(len(start)), start.astype(np.float32)
+    n_words = 0 if of_pools is None else len(of_pools.bias)
+    return graph.finished(len(start), n_words), start.astype(np.float32)
 
 
 _TYPES = {"float32": 1, "int8": 3, "int32": 6, "int64": 7}  # of ONNX
@@ -179,12 +216,13 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
         return outputs
 
-    def finished(self, state_size: int) -> bytes:
+    def finished(self, state_size: int, n_words: int) -> bytes:
         from onnx import helper
 
         def described(name: str, kind: str, *shape: Any) -> Any:
             return helper.make_tensor_value_info(name, _TYPES[kind], shape)
 
+        words = [described("words", "float32", "batch", n_words)] if n_words else []
         graph = helper.make_graph(
             self._nodes,
             "sk_ulmfit",
@@ -192,6 +230,7 @@ class _Graph:
                 described("ids", "int32", "time", "batch"),
                 described("remain", "int32", "batch"),
                 described("state", "float32", "batch", state_size),
+                *words,
             ],
             [
                 described("answer", "float32", "batch", "size"),

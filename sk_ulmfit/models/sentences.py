@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from ..modules import pooled_size
+from ..modules import Meaning, pooled_size
 from ..modules.awd_lstm import EncoderSizes
 from ..text.bag_of_words import unit_rows
 from ..text.token_lists import TokenLists
@@ -100,21 +100,26 @@ class SentenceVectors:
         scaled = {name: self.scaled(name, pooled) for name, pooled in pools.items()}
         if not self.size:
             return GAIN * np.hstack(list(scaled.values()))
-        vectors = self.word_means(tokens) + self.arrays["offset"]
+        vectors = self.word_vectors(tokens)
         for name, pooled in scaled.items():
             vectors += pooled @ self.arrays[f"{name}.map"] / len(scaled)
         return GAIN * np.hstack([unit_rows(vectors), *scaled.values()])
 
-    def word_means(self, tokens: TokenLists) -> np.ndarray:
-        """Weighted means of the words' vectors, shape (n_documents, size)."""
+    def word_vectors(self, tokens: TokenLists) -> np.ndarray:
+        """What the words of texts add to their vectors, shape (n_documents, size)."""
         words, weights = self.arrays["words"], self.arrays["weights"][tokens.ids]
         shape = (len(tokens), len(words))
         counts = sparse.csr_matrix((weights, tokens.ids, tokens.offsets), shape)
-        return np.asarray(counts @ words / counts.sum(axis=1), dtype=np.float32)
+        means = np.asarray(counts @ words / counts.sum(axis=1), dtype=np.float32)
+        return np.asarray(means + self.arrays["offset"])
 
-    def word_directions(self, tokens: TokenLists) -> np.ndarray:
-        """Where a text's vector points by its words alone, rows of length 1."""
-        return unit_rows(self.word_means(tokens) + self.arrays["offset"])
+    def of_pools(self, direction: str) -> Meaning:
+        """Build what makes vectors of the words' and of the pools of one direction."""
+        mean, scale, mapped = (
+            torch.from_numpy(self.arrays[f"{direction}.{name}"])
+            for name in ("mean", "scale", "map")
+        )
+        return Meaning(mean, scale * len(mean) ** 0.5, mapped)
 
     def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:
         """Carry the words over to another vocabulary.

@@ -9,17 +9,15 @@ from scipy.sparse import csr_array
 
 from ..text.bag_of_words import tfidf
 from ..text.token_lists import TokenLists
-from .sentences import SentenceVectors
 
 
 @dataclass
 class WordTerm:
     """Logits that the words of a text add to those of the network.
 
-    They are linear in two rows of length 1. One counts a text's words by TF-IDF: one plus the
-    logarithm of how often a word occurs, times how rare it is among the texts of training; words
-    are ids of the vocabulary, and those that no text of training had count nothing. The other is
-    where the mean of its words' vectors points, if the language model has learned such vectors.
+    They are linear in a row of length 1 that counts the words by TF-IDF: one plus the logarithm of
+    how often a word occurs, times how rare it is among the texts of training. Words are ids of the
+    vocabulary, and those that no text of training had count nothing.
 
     Parameters
     ----------
@@ -28,36 +26,30 @@ class WordTerm:
     idf : ndarray of shape (n_words,)
         Inverse document frequencies.
     coef : ndarray of shape (n_outputs, n_words)
-    meaning : ndarray of shape (n_outputs, size)
-        Coefficients of the mean vector's direction; size 0: none.
     """
 
     ids: np.ndarray
     idf: np.ndarray
     coef: np.ndarray
-    meaning: np.ndarray
 
-    def check(self, n_vocabulary: int, n_outputs: int, size: int) -> None:
+    def check(self, n_vocabulary: int, n_outputs: int) -> None:
         """Refuse arrays, read from a file, that do not fit a classifier.
 
         Parameters
         ----------
         n_vocabulary, n_outputs : int
-        size : int
-            Length of the language model's vectors of words.
 
         Raises
         ------
         ValueError
         """
         n = len(self.ids)
-        size = size if self.meaning.size else 0
-        expected = {"ids": (n,), "idf": (n,), "coef": (n_outputs, n), "meaning": (n_outputs, size)}
+        expected = {"ids": (n,), "idf": (n,), "coef": (n_outputs, n)}
         found = {name: array.shape for name, array in vars(self).items()}
         in_order = np.diff(self.ids, prepend=-1, append=n_vocabulary) > 0
-        finite = all(np.isfinite(a).all() for a in (self.idf, self.coef, self.meaning))
+        finite = all(np.isfinite(a).all() for a in (self.idf, self.coef))
         kinds = "".join(array.dtype.kind for array in vars(self).values())
-        fits = found == expected and kinds == "ifff" and in_order.all()
+        fits = found == expected and kinds == "iff" and in_order.all()
         if not fits or not finite or not (self.idf > 0).all():
             raise ValueError(f"The words do not fit the classifier: their shapes are {found}.")
 
@@ -77,28 +69,16 @@ class WordTerm:
             Without coefficients.
         """
         ids = np.setdiff1d(documents.ids, without).astype(np.int64)
-        none = np.zeros((0, len(ids)), np.float32)
-        term = cls(ids, np.ones(len(ids)), none, none[:, :0])
+        term = cls(ids, np.ones(len(ids)), np.zeros((0, len(ids)), np.float32))
         n_with = np.bincount(term.rows(documents).indices, minlength=len(ids))
         idf = np.log((1 + len(documents)) / (1 + n_with)) + 1
-        return cls(ids, idf.astype(np.float32), term.coef, term.meaning)
+        return cls(ids, idf.astype(np.float32), term.coef)
 
     def rows(self, documents: TokenLists) -> csr_array:
         """TF-IDF of documents, shape (n, n_words), rows of unit length or zero."""
         shape = (len(documents), len(self.ids))
         return csr_array(tuple(tfidf(documents, self.ids, self.idf)), shape)
 
-    def logits(self, documents: TokenLists, sentences: SentenceVectors | None) -> np.ndarray:
-        """What the words add to the logits, shape (n, n_outputs).
-
-        Parameters
-        ----------
-        documents : TokenLists
-        sentences : SentenceVectors or None
-            Of the language model whose vocabulary it is.
-        """
-        added = np.asarray(self.rows(documents) @ self.coef.T, np.float32)
-        if self.meaning.size:
-            assert sentences is not None
-            added += sentences.word_directions(documents) @ self.meaning.T
-        return added
+    def logits(self, documents: TokenLists) -> np.ndarray:
+        """What the words add to the logits, shape (n, n_outputs)."""
+        return np.asarray(self.rows(documents) @ self.coef.T, np.float32)

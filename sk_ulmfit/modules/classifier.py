@@ -23,8 +23,22 @@ CHUNKS_KEPT_FOR_BACKWARD = 8
 SOLVED_STEP = 0.1
 
 
+def length_of_meaning(n_in: int, solved: bool) -> float:
+    """Length that all other inputs of a head have together, and the vector of a meaning too."""
+    return SOLVED_STEP if solved else math.sqrt(n_in)
+
+
 class HeadBlock(nn.Module):
     """Batch normalisation, dropout and a linear layer.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    dropout : float
+    n_meaning : int, default=0
+        Length of a vector of the text's meaning among the inputs. Only its direction counts, whose
+        entries are not of equal size for good reasons: it is not normalised, but brought to the
+        length that all other inputs have together.
 
     Attributes
     ----------
@@ -34,15 +48,15 @@ class HeadBlock(nn.Module):
 
     keeps_scale = False
 
-    def __init__(self, n_in: int, n_out: int, dropout: float):
+    def __init__(self, n_in: int, n_out: int, dropout: float, n_meaning: int = 0):
         super().__init__()
         self.dropout = dropout
         self.norm = nn.BatchNorm1d(n_in)
-        self.weight = nn.Parameter(torch.empty(n_out, n_in))
+        self.weight = nn.Parameter(torch.empty(n_out, n_in + n_meaning))
         self.bias = nn.Parameter(torch.empty(n_out))
 
-    def forward(self, x: Tensor, source: MaskSource) -> Tensor:
-        """Map `x` of shape (batch, n_in) to (batch, n_out)."""
+    def forward(self, x: Tensor, source: MaskSource, meaning: Tensor | None = None) -> Tensor:
+        """Map `x` of shape (batch, n_in), and vectors of length 1, to (batch, n_out)."""
         if self.training and (self.keeps_scale or len(x) == 1):
             # (one row has no variance: fall back on the running statistics)
             x = F.batch_norm(
@@ -55,19 +69,32 @@ class HeadBlock(nn.Module):
             )
         else:
             x = self.norm(x)
+        if meaning is not None:
+            length = length_of_meaning(x.shape[1], self.keeps_scale)
+            x = torch.cat([x, length * meaning], dim=1)
         mask = source.draw(tuple(x.shape), self.dropout, x) if self.training else None
         x = x if mask is None else x * mask
         return F.linear(x, self.weight, self.bias)
 
 
 class Head(nn.Module):
-    """The two linear blocks of the paper, with a ReLU between them."""
+    """The two linear blocks of the paper, with a ReLU between them.
 
-    def __init__(self, sizes: Sequence[int], dropouts: Sequence[float]):
+    Parameters
+    ----------
+    sizes : sequence of int
+        Numbers of inputs, of every hidden layer's units, and of outputs.
+    dropouts : sequence of float
+        Before every layer.
+    n_meaning : int, default=0
+        Length of a vector of the text's meaning, beside the inputs.
+    """
+
+    def __init__(self, sizes: Sequence[int], dropouts: Sequence[float], n_meaning: int = 0):
         super().__init__()
+        beside = [n_meaning] + [0] * (len(dropouts) - 1)
         self.blocks: Sequence[HeadBlock] = nn.ModuleList(  # type: ignore[assignment]
-            HeadBlock(n_in, n_out, p)
-            for n_in, n_out, p in zip(sizes[:-1], sizes[1:], dropouts, strict=True)
+            HeadBlock(*each) for each in zip(sizes[:-1], sizes[1:], dropouts, beside, strict=True)
         )
 
     @torch.no_grad()
@@ -85,7 +112,8 @@ class Head(nn.Module):
 
         The model's inputs have been divided by the root of their number too: the logits then
         change about as much by a step of Adam, however many they are. A solved head has little
-        left to learn, so its steps are made small beside those of the layers below.
+        left to learn, so its steps are made small beside those of the layers below. Coefficients
+        of a vector of the text's meaning are the last ones.
         """
         (block,) = self.blocks
         block.norm.reset_parameters()
@@ -101,11 +129,38 @@ class Head(nn.Module):
             block.keeps_scale = True
             block.norm.requires_grad_(False)
 
-    def forward(self, x: Tensor, source: MaskSource) -> Tensor:
+    def forward(self, x: Tensor, source: MaskSource, meaning: Tensor | None = None) -> Tensor:
         """Logits of shape (batch, classes)."""
         for i, block in enumerate(self.blocks):
-            x = block(x if i == 0 else F.relu(x), source)
+            x = block(F.relu(x), source) if i else block(x, source, meaning)
         return x
+
+
+class Meaning(nn.Module):
+    """Directions of texts' vectors, of what their words say and what the pools do.
+
+    Parameters
+    ----------
+    mean, scale : Tensor of shape (pooled size,)
+        Of the pools.
+    of_pools : Tensor of shape (pooled size, size)
+        What scaled pools add to a vector.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    of_pools: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor, of_pools: Tensor):
+        super().__init__()
+        # They follow from the language model, so they are no part of the classifier's state.
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("of_pools", of_pools, persistent=False)
+
+    def forward(self, words: Tensor, pools: Tensor) -> Tensor:
+        """Vectors of length 1 and shape (batch, size)."""
+        return F.normalize(words + ((pools - self.mean) / self.scale) @ self.of_pools)
 
 
 class TextClassifier(nn.Module):
@@ -125,14 +180,19 @@ class TextClassifier(nn.Module):
     pooling : {"concat", "mean", "max", "last", "concat-layers"}
     bptt : int
         Number of tokens in a chunk.
+    n_meaning : int, default=0
+        Length of the vector of a text's meaning that the head is given beside the pools.
 
     Attributes
     ----------
     token_weights : Tensor of shape (vocabulary,)
         How much a token counts in the weighted mean; ones unless set.
+    meaning : Meaning or None
+        What makes the vectors of texts' meanings.
     """
 
     token_weights: Tensor
+    meaning: Meaning | None
 
     def __init__(
         self,
@@ -144,6 +204,7 @@ class TextClassifier(nn.Module):
         head_dropout: float = 0.0,
         pooling: str = "concat",
         bptt: int = 70,
+        n_meaning: int = 0,
     ):
         super().__init__()
         self.encoder = AWDLSTM(sizes, dropouts)
@@ -153,7 +214,8 @@ class TextClassifier(nn.Module):
         first = self.encoder.dropouts.output
         # Follows from the language model, so it is no part of the classifier's state.
         self.register_buffer("token_weights", torch.ones(sizes.vocab_size), persistent=False)
-        self.head = Head(widths, [first] + [head_dropout] * len(head_sizes))
+        self.meaning = None
+        self.head = Head(widths, [first] + [head_dropout] * len(head_sizes), n_meaning)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
@@ -166,6 +228,7 @@ class TextClassifier(nn.Module):
         ids: Tensor | None = None,
         lengths: Tensor | None = None,
         vectors: Tensor | None = None,
+        words: Tensor | None = None,
         word_logits: Tensor | None = None,
         source: MaskSource | None = None,
     ) -> Tensor:
@@ -179,6 +242,8 @@ class TextClassifier(nn.Module):
             Number of tokens of every document, at least 1, falling.
         vectors : Tensor of shape (batch, pooled size)
             Of the documents, where they are known; instead of their tokens.
+        words : Tensor of shape (batch, n_meaning)
+            What the documents' words say of their meaning.
         word_logits : Tensor of shape (batch, outputs)
             To be added: what the documents' words say by themselves.
         source : MaskSource, optional
@@ -197,7 +262,8 @@ class TextClassifier(nn.Module):
                 self.bptt,
                 masks=masks,
             )
-        logits: Tensor = self.head(vectors, source)
+        meaning = None if self.meaning is None else self.meaning(words, vectors)
+        logits: Tensor = self.head(vectors, source, meaning)
         return logits if word_logits is None else logits + word_logits
 
 

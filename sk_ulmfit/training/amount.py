@@ -25,8 +25,9 @@ _FEW_TEXTS = 500
 # So many for every class, where there are many.
 _FEW_TEXTS_A_CLASS = 40
 
-# No more texts than this are held out to choose how much a linear model counts: one number.
-_MOST_HELD_OUT = 500
+# Of fewer texts than this, R-Drop and a language model's fine-tuning bring less than the time that
+# they take, and either half of them soon says what a linear model is worth beside a network.
+FEW_TO_TRAIN_BY = 2000
 
 
 def fine_tuning_epochs(n_texts: int) -> int:
@@ -36,7 +37,18 @@ def fine_tuning_epochs(n_texts: int) -> int:
     ----------
     n_texts : int
     """
-    return 0 if n_texts < _FEW_TEXTS else FINE_TUNING_EPOCHS
+    return 0 if n_texts < FEW_TO_TRAIN_BY else FINE_TUNING_EPOCHS
+
+
+def r_drop_of(r_drop: float | str, n_labelled: int) -> float:
+    """Weight of R-Drop that is worth it, if it is not given.
+
+    Parameters
+    ----------
+    r_drop : float or "auto"
+    n_labelled : int
+    """
+    return float(n_labelled >= FEW_TO_TRAIN_BY) if isinstance(r_drop, str) else float(r_drop)
 
 
 def are_few(n_labelled: int, n_classes: int) -> bool:
@@ -66,8 +78,8 @@ def planned_training(
     Returns
     -------
     dict
-        "head_start", "max_epochs" and "linear_share", instead of "auto" (the last
-        may be "auto" still: what is held out decides); "reads_only", whether "auto" epochs of a
+        "head_start", "max_epochs", "r_drop" and "linear_share", instead of "auto" (the last
+        may be "auto" still: held-out texts decide); "reads_only", whether "auto" epochs of a
         pretrained language model are none; "validation_fraction", of the texts, which are set
         aside, or None.
     """
@@ -95,12 +107,11 @@ def planned_training(
     fraction = None
     if classifier.early_stopping or classifier.calibrate:
         fraction = classifier.validation_fraction
-    elif share == "auto":
-        fraction = min(classifier.validation_fraction, _MOST_HELD_OUT / n_labelled)
     return {
         "head_start": begins,
         "max_epochs": n_epochs,
         "linear_share": share,
+        "r_drop": r_drop_of(classifier.r_drop, n_labelled),
         # A solution alone gains nothing by a language model that has been trained on its texts.
         "reads_only": share == 1 and bool(labelled.all()),
         "validation_fraction": fraction,

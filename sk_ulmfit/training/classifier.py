@@ -124,13 +124,15 @@ def classifier_stage(
 
     def read(data: Labelled, direction: str, rng: np.random.Generator | None) -> LabelledDocuments:
         documents, targets, weights = data
-        term = start.words.get(direction)
-        sentences = start.language_model.sentences
-        word_logits = None if term is None else term.logits(documents, sentences)
+        beside = {}
+        if direction in start.words:
+            beside["word_logits"] = start.words[direction].logits(documents)
+        if (words := start.word_vectors(documents)) is not None:
+            beside["words"] = words
         if used is not None:
             documents = documents.renumbered(renumbering(vocab_size, used))
         documents = documents.reversed() if direction == "backward" else documents
-        return LabelledDocuments(documents, targets, weights, rng, word_logits)
+        return LabelledDocuments(documents, targets, weights, rng, beside)
 
     def train_one(
         direction: str, own: ClassifierOptions
@@ -440,8 +442,8 @@ class LabelledDocuments(Dataset):
         Weight of every document in the loss.
     rng : numpy.random.Generator or None
         Shuffles the batches; None keeps them in order of length.
-    word_logits : ndarray of shape (n, n_outputs), optional
-        What the words of every document add to its logits.
+    beside : dict of str to ndarray of shape (n, ...), optional
+        What else a `TextClassifier` is told of every document.
     """
 
     def __init__(
@@ -450,23 +452,21 @@ class LabelledDocuments(Dataset):
         targets: np.ndarray,
         weights: np.ndarray,
         rng: np.random.Generator | None = None,
-        word_logits: np.ndarray | None = None,
+        beside: dict[str, np.ndarray] | None = None,
     ):
         self.documents = documents
         self.targets = torch.from_numpy(np.ascontiguousarray(targets))
         self.weights = torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32))
         self.rng = rng
-        self.word_logits = None if word_logits is None else torch.from_numpy(word_logits)
+        self.others = {name: torch.from_numpy(rows) for name, rows in (beside or {}).items()}
 
     def __len__(self) -> int:
         return len(self.documents)
 
     def beside(self, batch: np.ndarray) -> dict[str, Tensor]:
         """What goes with the tokens or the vectors of some documents."""
-        beside = {"weights": self.weights[batch]}
-        if self.word_logits is not None:
-            beside["word_logits"] = self.word_logits[batch]
-        return beside
+        others = {name: rows[batch] for name, rows in self.others.items()}
+        return {"weights": self.weights[batch], **others}
 
 
 class LengthBatches:

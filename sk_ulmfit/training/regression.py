@@ -191,10 +191,7 @@ def choose_strength(products: np.ndarray, regression: Regression, seed: int) -> 
     place = len(STRENGTHS) // 2
     if n_folds < 2:
         return STRENGTHS[place], np.nan
-    # Folds in which classes (or sets of labels) are as frequent as they can be.
-    _, kind = np.unique(regression.one_hot, axis=0, return_inverse=True)
-    fold = np.empty(n, dtype=int)
-    fold[np.lexsort((np.random.default_rng(seed).random(n), kind.ravel()))] = np.arange(n) % n_folds
+    fold = balanced_folds(regression.one_hot, n_folds, seed)
     tries = [
         _fold(products, regression, np.flatnonzero(fold != i), np.flatnonzero(fold == i))
         for i in range(n_folds)
@@ -211,6 +208,22 @@ def choose_strength(products: np.ndarray, regression: Regression, seed: int) -> 
         if best == place:
             return STRENGTHS[place], loss(place)
         place = best
+
+
+def balanced_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Number of the fold of every text: in each, classes (or sets of labels) are as frequent.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n,) or (n, n_outputs)
+    n_folds : int
+    seed : int
+    """
+    n = len(targets)
+    _, kind = np.unique(targets, axis=0, return_inverse=True)
+    fold = np.empty(n, dtype=int)
+    fold[np.lexsort((np.random.default_rng(seed).random(n), kind.ravel()))] = np.arange(n) % n_folds
+    return fold
 
 
 def _fold(

@@ -5,37 +5,38 @@ a regularised regression on what the frozen encoder says of the texts spares it 
 2022, "Fine-tuning can distort pretrained features"), and takes seconds.
 
 The regression weighs three blocks of features: the form of a text (the pools of the encoder), its
-words (TF-IDF), and its meaning, if the language model has learned what texts mean. A meaning is the
-sum of a vector of words and a linear map of the pools: what is solved for it goes into the head's
-weights and those of the words, so that a classifier stays encoder, pools, head and a term of words.
+words (TF-IDF), and its meaning, if the language model has learned what texts mean.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..calibration import fit_temperature, held_out_loss
+from ..calibration import held_out_loss
 from ..models.classifier import TrainedClassifier
 from ..models.inference import pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
-from ..models.sentences import POOLING
 from ..models.words import WordTerm
 from ..text.rules import SPECIAL_TOKENS
-from ..text.token_lists import TokenLists
+from .amount import FEW_TO_TRAIN_BY
 from .classifier import ClassifierOptions, Labelled, classifier_stage
 from .net import Outcome
-from .regression import solve
+from .regression import balanced_folds, solve
 
 # No more texts than this are solved for, by chance: their vectors are held in memory.
 _MOST_SOLVED = 25_000
 
-# Of fewer texts than this each is worth a training that takes twice as long.
-_FEW_ENOUGH_TO_TRAIN_TWICE = 1000
+# Texts that half of them can say something of.
+_FEWEST_HALVED = 20
+
+# Epochs that a half of them is trained for, to say how much a training is worth.
+_EPOCHS_OF_A_HALF = 10
 
 # How much the linear model may count beside a trained network.
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -49,8 +50,6 @@ def head_stage(
     valid: Labelled | None,
     options: ClassifierOptions,
     seed: int,
-    *,
-    keeps_out: bool = False,
 ) -> tuple[TrainedClassifier, Outcome]:
     """Solve for a linear head, train a network from it on or beside it, and mix both (stage 3).
 
@@ -61,11 +60,9 @@ def head_stage(
     start : TrainedClassifier
         Without weights, or what training goes on from.
     train, valid : tuple of (documents, targets, weights)
-        What is held out says how much of either counts, unless the options do.
+        What is held out, if anything is, says how much of either counts, unless the options do.
     options : ClassifierOptions
     seed : int
-    keeps_out : bool, default=False
-        Whether nothing is ever solved for what is held out, since it is not of the training texts.
 
     Returns
     -------
@@ -75,37 +72,112 @@ def head_stage(
     """
     if not options.solves:
         return start, classifier_stage(start, train, valid, options, seed)
-    linear = replace(start, head_sizes=())
-    solution = begin_solved(linear, train, options, seed)
-    if options.linear_share == 1:
+    solution = begin_solved(replace(start, head_sizes=()), train, options, seed)
+    share = options.linear_share
+    if isinstance(share, str) and valid is None:
+        try:
+            share = share_by_halves(start, train, options, seed)
+        except KeyboardInterrupt as interrupt:
+            return solution, Outcome(solution.weights, [], interrupt)
+    if share == 1:
         return solution, Outcome(solution.weights, [], None)
     begin = solution if options.head_start == "solved" else start
     outcome = classifier_stage(begin, train, valid, options, seed)
     if not outcome.history:
         return solution, outcome._replace(weights=solution.weights)
-    trained = replace(begin, weights=outcome.weights)
-    if not isinstance(options.linear_share, str):
-        share = float(options.linear_share)
-    elif valid is not None:
-        share, trained, solution = choose_share(trained, solution, valid, options)
-    else:  # too few texts to set any aside: either may be the better one
-        share = 0.5
-    # What was held out is learned from as well, where it need not judge anything more.
-    if valid is not None and not (options.calibrate or keeps_out or outcome.interrupt):
-        everything = _joined(train, valid)
-        if share:
-            temperature = solution.temperature
-            solution = begin_solved(linear, everything, options, seed)
-            solution = replace(solution, temperature=temperature)
-        watched = options.early_stopping or options.callbacks
-        if share < 1 and not watched and len(everything[0]) < _FEW_ENOUGH_TO_TRAIN_TWICE:
-            outcome = classifier_stage(begin, everything, None, options, seed)
-            trained = replace(trained, weights=outcome.weights)
+    beside = solution.with_directions(outcome.weights)
+    if isinstance(share, str):
+        assert valid is not None
+        network = replace(begin, weights=outcome.weights)
+        own, its = (one.logits(valid[0], options.device, options.bptt) for one in (network, beside))
+        share = choose_share(own, its, *valid[1:], start.multilabel)
     if share == 1:
-        solution = replace(solution, temperature=1.0)
         return solution, outcome._replace(weights=solution.weights)
-    beside = solution.with_directions(outcome.weights) if share else None
-    return replace(trained, weights={}, linear_share=share, beside=beside), outcome
+    mixed = replace(begin, weights={}, linear_share=share, beside=beside if share else None)
+    return mixed, outcome
+
+
+def share_by_halves(
+    start: TrainedClassifier, train: Labelled, options: ClassifierOptions, seed: int
+) -> float:
+    """Choose the share by short trainings on either half of the texts, judged by the other half.
+
+    Of many texts both models count the same: hardly any of the sets that were tried gain by
+    another share, and none much.
+
+    Parameters
+    ----------
+    start, train, options, seed
+        As for `head_stage`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C, which a training of skorch would keep quiet about.
+    """
+    documents, targets, weights = train
+    if not _FEWEST_HALVED <= len(documents) < FEW_TO_TRAIN_BY:
+        return 0.5
+    short = replace(
+        options,
+        max_epochs=min(options.max_epochs, _EPOCHS_OF_A_HALF),
+        linear_share=0.5,
+        early_stopping=False,
+        callbacks=(),
+    )
+    half = balanced_folds(targets, 2, seed)
+    found: list[list[Any]] = [[], []]
+    for n in range(2):
+        rows, out = np.flatnonzero(half != n), np.flatnonzero(half == n)
+        part = (documents.take(rows), targets[rows], weights[rows])
+        model, outcome = head_stage(start, part, None, short, seed)
+        if outcome.interrupt is not None:
+            raise outcome.interrupt
+        assert model.beside is not None
+        network = replace(model, weights=outcome.weights, beside=None)
+        for logits, one in zip(found, (network, model.beside), strict=True):
+            logits.append(one.logits(documents.take(out), options.device, options.bptt))
+    order = np.argsort(half, kind="stable")
+    own, its = ([np.concatenate(each) for each in zip(*both, strict=True)] for both in found)
+    return choose_share(own, its, targets[order], weights[order], start.multilabel)
+
+
+def choose_share(
+    own: Sequence[np.ndarray],
+    its: Sequence[np.ndarray],
+    targets: np.ndarray,
+    weights: np.ndarray,
+    multilabel: bool,
+) -> float:
+    """Choose how much a linear model counts beside a network, by the loss on held-out texts.
+
+    They err in other places; with few labels the linear model is better, with many the network, in
+    between the mean of their log-probabilities is better than both.
+
+    Parameters
+    ----------
+    own, its : sequence of ndarray of shape (n, n_outputs)
+        Logits of the network, and of the linear model, in every direction.
+    targets, weights : ndarray
+        Of the texts.
+    multilabel : bool
+    """
+    losses = {
+        share: held_out_loss(
+            [(1 - share) * one + share * other for one, other in zip(own, its, strict=True)],
+            1.0,
+            *(targets, weights, multilabel),
+        )
+        for share in _SHARES
+    }
+    # (of what is as good the linear model, which is surer to be)
+    share = min(_SHARES, key=lambda share: round(losses[share], 4))
+    _log.info(
+        "share of the linear model: %g; loss on %d texts held out %.3f, of the network alone %.3f, "
+        "of the linear model alone %.3f",
+        *(share, len(targets), losses[share], losses[0.0], losses[1.0]),
+    )
+    return share
 
 
 def begin_solved(
@@ -137,25 +209,25 @@ def begin_solved(
         load_arrays(module, {**to_arrays(module), **encoder})
         read = documents.reversed() if direction == "backward" else documents
         pools = pooled_vectors(module.to(options.device), read, options.device)
+        blocks: dict[str, Any] = {"form": pools, "words": counted.rows(documents)}
+        if (of_words := start.word_vectors(documents)) is not None:
+            assert module.meaning is not None
+            inputs = (torch.from_numpy(array).to(options.device) for array in (of_words, pools))
+            blocks["meaning"] = module.meaning(*inputs).cpu().numpy()
         mean, variance = _scales(start, direction, pools)
         pools -= mean
         pools /= np.sqrt((variance + module.head.blocks[0].norm.eps) * pools.shape[1])
-        blocks: dict[str, Any] = {"form": pools, "words": counted.rows(documents)}
-        meaning = _Meaning.of(start, direction, documents, pools)
-        if meaning is not None:
-            blocks["meaning"] = meaning.rows
         solution = solve(blocks, targets, weights, len(start.classes), seed)
-        coef = solution.coef
         none = np.zeros((len(start.classes), 0), np.float32)
-        term = replace(counted, coef=coef.get("words", none), meaning=none)
-        if meaning is not None:
-            coef["form"] += coef["meaning"] @ meaning.of_pools.T
-            term = replace(term, meaning=coef["meaning"] * meaning.of_words)
-        parts = (mean, variance, coef["form"], solution.intercept)
+        of_form, of_words, of_meaning = (
+            solution.coef.get(name, none) for name in ("form", "words", "meaning")
+        )
+        term = replace(counted, coef=of_words)
+        parts = (mean, variance, np.hstack([of_form, of_meaning]), solution.intercept)
         module.head.begin_at(*(torch.from_numpy(part) for part in parts))
         found[direction] = {**to_arrays(module), **encoder}  # (no copy of what is not trained)
         chosen[direction] = {"strength": solution.strength, **solution.shares}
-        if term.coef.size or term.meaning.size:
+        if term.coef.size:
             words[direction] = term
         _log.info(
             "%s head solved on %d texts: strength %g, shares of %s; loss %.3f in cross-validation",
@@ -171,89 +243,7 @@ def _scales(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of pools: the language model's, or those of the texts if it has none."""
     sentences = start.language_model.sentences
-    if sentences is None or start.pooling != POOLING:
+    if sentences is None or start.pooling != "sentences":
         return pools.mean(axis=0), pools.var(axis=0)
     mean, scale = (sentences.arrays[f"{direction}.{name}"] for name in ("mean", "scale"))
     return mean, scale**2
-
-
-@dataclass(frozen=True)
-class _Meaning:
-    """Vectors of what texts mean, as a sum of two parts.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, size)
-        Of about unit length.
-    of_words : float
-        What the direction of a text's words is multiplied by.
-    of_pools : ndarray of shape (pooled size, size)
-        What scaled pools are multiplied by.
-    """
-
-    rows: np.ndarray
-    of_words: float
-    of_pools: np.ndarray
-
-    @classmethod
-    def of(
-        cls, start: TrainedClassifier, direction: str, documents: TokenLists, pools: np.ndarray
-    ) -> _Meaning | None:
-        """Of documents, if the language model knows what they mean."""
-        sentences = start.language_model.sentences
-        if sentences is None or not sentences.size:
-            return None
-        directions = sentences.word_directions(documents)
-        length = np.linalg.norm(sentences.word_means(documents), axis=1).mean()
-        of_pools = sentences.arrays[f"{direction}.map"]
-        if start.pooling != POOLING:
-            of_pools = np.zeros((pools.shape[1], sentences.size), np.float32)
-        rows = length * directions + pools @ of_pools
-        scale = 1 / np.sqrt((rows**2).sum(axis=1).mean() + 1e-12)
-        return cls(scale * rows, scale * length, scale * of_pools)
-
-
-def choose_share(
-    trained: TrainedClassifier,
-    solution: TrainedClassifier,
-    held_out: Labelled,
-    options: ClassifierOptions,
-) -> tuple[float, TrainedClassifier, TrainedClassifier]:
-    """Choose how much a linear model counts beside a network, by the loss on held-out texts.
-
-    They err in other places; with few labels the linear model is better, with many the network, in
-    between the mean of their log-probabilities is better than both. Each has the temperature that
-    suits it: a network predicts better and is too sure at the same time.
-
-    Returns
-    -------
-    share : float
-    trained, solution : TrainedClassifier
-        Both at their temperatures.
-    """
-    documents, targets, weights = held_out
-    judged = (targets, weights, trained.multilabel)
-    models, found = [], []
-    for model in (trained, solution.with_directions(trained.weights)):
-        found.append(model.logits(documents, options.device, options.bptt))
-        models.append(replace(model, temperature=fit_temperature(found[-1], *judged)))
-    own, its = models
-    losses = {}
-    for share in _SHARES:
-        both = replace(own, linear_share=share, beside=its)
-        logits = [both.mixed(*pair) for pair in zip(*found, strict=True)]
-        losses[share] = held_out_loss(logits, own.temperature, *judged)
-    # (of what is as good the linear model, which has seen nothing of them)
-    share = min(_SHARES, key=lambda share: round(losses[share], 4))
-    _log.info(
-        "share of the linear model: %g; loss on %d texts held out %.3f, of the network alone %.3f, "
-        "of the linear model alone %.3f",
-        *(share, len(documents), losses[share], losses[0.0], losses[1.0]),
-    )
-    return share, own, its
-
-
-def _joined(*parts: Labelled) -> Labelled:
-    documents, targets, weights = zip(*parts, strict=True)
-    lists = [part.document(i) for part in documents for i in range(len(part))]
-    return TokenLists.from_lists(lists), np.concatenate(targets), np.concatenate(weights)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from sk_ulmfit.models.sentences import SentenceVectors
 from sk_ulmfit.models.words import WordTerm
 from sk_ulmfit.text.token_lists import TokenLists
 
@@ -23,15 +22,7 @@ def token_lists(documents):
 @pytest.fixture(scope="module")
 def term():
     counted = WordTerm.of_documents(token_lists(DOCUMENTS), NO_WORDS)
-    coef, meaning = (np.random.default_rng(n).normal(size=(2, n)).astype("f4") for n in (3, 4))
-    return replace(counted, coef=coef, meaning=meaning)
-
-
-@pytest.fixture(scope="module")
-def sentences():
-    rng = np.random.default_rng(0)
-    shapes = {"words": (10, 4), "weights": (10,), "offset": (4,)}
-    return SentenceVectors({name: rng.random(size).astype("f4") for name, size in shapes.items()})
+    return replace(counted, coef=np.random.default_rng(3).normal(size=(2, 3)).astype("f4"))
 
 
 def test_rows_are_those_of_scikit_learn(term):
@@ -44,28 +35,18 @@ def test_rows_are_those_of_scikit_learn(term):
         np.testing.assert_allclose(rows, vectorizer.transform(documents).toarray(), rtol=1e-6)
 
 
-def test_a_document_says_the_same_in_any_company(term, sentences):
-    together = term.logits(token_lists(DOCUMENTS), sentences)
+def test_a_document_says_the_same_in_any_company(term):
+    together = term.logits(token_lists(DOCUMENTS))
     for document, row in zip(DOCUMENTS, together, strict=True):
-        alone = term.logits(token_lists([document]), sentences)
+        alone = term.logits(token_lists([document]))
         np.testing.assert_allclose(alone, [row], rtol=1e-6)
-
-
-def test_meaning_is_the_direction_of_the_mean_of_the_words_vectors(term, sentences):
-    counted = replace(term, meaning=term.meaning[:, :0])
-    arrays = sentences.arrays
-    mean = np.average(arrays["words"][[1, 7]], axis=0, weights=arrays["weights"][[1, 7]])
-    mean += arrays["offset"]
-    added = term.logits(token_lists([[1, 7]]), sentences)
-    added -= counted.logits(token_lists([[1, 7]]), None)
-    np.testing.assert_allclose(added[0], term.meaning @ mean / np.linalg.norm(mean), rtol=1e-5)
 
 
 def test_texts_without_words():
     term = WordTerm.of_documents(token_lists([[1], [1, 0]]), NO_WORDS)
     assert term.rows(token_lists([[1, 4]])).shape == (1, 0)
     term = replace(term, coef=np.zeros((3, 0), np.float32))
-    assert not term.logits(token_lists([[1, 4]]), None).any()
+    assert not term.logits(token_lists([[1, 4]])).any()
 
 
 @pytest.mark.parametrize(
@@ -80,12 +61,9 @@ def test_texts_without_words():
         {"coef": np.zeros((3, 3))},
         {"coef": np.full((2, 3), np.inf)},
         {"ids": np.array([5.0, 7.0, 9.0])},
-        {"meaning": np.zeros((3, 4))},
-        {"meaning": np.zeros((2, 5))},
-        {"meaning": np.full((2, 4), np.nan)},
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(term, damaged):
-    term.check(10, 2, 4)
+    term.check(10, 2)
     with pytest.raises(ValueError, match="do not fit"):
-        WordTerm(**{**vars(term), **damaged}).check(10, 2, 4)
+        WordTerm(**{**vars(term), **damaged}).check(10, 2)

@@ -9,8 +9,8 @@ import pytest
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
-from sk_ulmfit.training import amount
-from sk_ulmfit.training.amount import are_few, fine_tuning_epochs
+from sk_ulmfit.training import amount, solved_head
+from sk_ulmfit.training.amount import are_few, fine_tuning_epochs, planned_training
 from tests.helpers import banking
 
 
@@ -19,10 +19,12 @@ def few(monkeypatch):
     """Let twenty texts be many."""
     monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
     monkeypatch.setattr(amount, "_FEW_TEXTS_A_CLASS", 1)
+    for module in (amount, solved_head):
+        monkeypatch.setattr(module, "FEW_TO_TRAIN_BY", 20)
 
 
 def test_more_data_is_never_worth_less_training():
-    found = [fine_tuning_epochs(n) for n in (1, 100, 499, 500, 10**6)]
+    found = [fine_tuning_epochs(n) for n in (1, 500, 1999, 2000, 10**6)]
     assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
     assert are_few(499, 2) and are_few(770, 77) and not are_few(770, 2)
 
@@ -42,7 +44,7 @@ def test_few_labels_are_solved_for_in_seconds(caplog):
 
 @pytest.mark.parametrize("labelled", [60, 59])
 def test_a_solution_alone_needs_no_fine_tuning_but_for_texts_without_labels(monkeypatch, labelled):
-    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
+    monkeypatch.setattr(amount, "FEW_TO_TRAIN_BY", 20)
     monkeypatch.setattr(ULMFiTLanguageModel, "_auto_epochs", 1)
     texts, y = banking()
     y = np.where(np.arange(60) < labelled, y[:60], None)
@@ -57,7 +59,7 @@ def test_a_solution_alone_needs_no_fine_tuning_but_for_texts_without_labels(monk
         ({"unfreeze_schedule": (1, 1)}, 2, False),
         ({"head_start": "random", "max_epochs": 1}, 1, False),
         ({"head_start": "solved"}, 0, True),
-        ({"head_start": "solved", "max_epochs": 1, "lr": 1e-3}, 1, True),
+        ({"head_start": "solved", "max_epochs": 1, "linear_share": 0.3}, 1, True),
         ({"max_epochs": 0}, 0, False),
     ],
 )
@@ -73,7 +75,7 @@ def test_many_labels_are_trained_by(few, monkeypatch):
     texts, y = banking(per_class=8)
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, random_state=0).fit(texts, y)
-    assert clf.n_epochs_ == 2 and 0 <= clf.linear_share_ <= 1
+    assert (clf.n_epochs_, clf.linear_share_) == (2, 0.5)
     assert [len(epoch["trained_groups"]) for epoch in clf.history_] == [1, 2]
     going_on = ULMFiTClassifier(lm, random_state=0, warm_start=True).fit(texts[:9], y[:9])
     assert going_on.n_epochs_ == 0
@@ -86,3 +88,10 @@ def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, head_sizes=(4,), random_state=0).fit(texts, y)
     assert clf.trained_.head_sizes in {(4,), ()} and clf.n_epochs_ == 1
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1999, 0.0), (2000, 1.0)])
+def test_few_texts_are_read_once_a_step(n, expected):
+    labelled = np.ones(n, dtype=bool)
+    assert planned_training(ULMFiTClassifier(), labelled, 2, False)["r_drop"] == expected
+    assert planned_training(ULMFiTClassifier(r_drop=0.3), labelled, 2, False)["r_drop"] == 0.3

@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sk_ulmfit import ULMFiTClassifier, explain, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, explain, load
+from sk_ulmfit.models.sentences import SentenceVectors
 from sk_ulmfit.modules.classifier import Head
 from sk_ulmfit.modules.dropout import MaskSource
 from sk_ulmfit.training import regression, solved_head
-from sk_ulmfit.training.classifier import ClassifierOptions
+from sk_ulmfit.training.classifier import classifier_stage
 from tests.helpers import ROUNDING, banking, classifier, language_model
 
 
@@ -108,14 +108,13 @@ def knowing(data):
     return lm.fit_sentences(data[0], teacher, size=3, max_epochs=5)
 
 
-@pytest.mark.parametrize("pooling", ["concat-layers", "mean"])
-def test_meaning_goes_into_head_and_words(monkeypatch, data, knowing, pooling):
+@pytest.mark.parametrize("pooling", ["sentences", "concat-layers", "mean"])
+def test_head_begins_at_the_solution_of_all_blocks(monkeypatch, data, knowing, pooling):
     solutions = []
 
     def remembered(blocks, *args):
         solutions.append((blocks, regression.solve(blocks, *args)))
-        coef = {name: coef.copy() for name, coef in solutions[-1][1].coef.items()}
-        return replace(solutions[-1][1], coef=coef)
+        return solutions[-1][1]
 
     monkeypatch.setattr(solved_head, "solve", remembered)
     documents = knowing.transform(data[0])
@@ -123,7 +122,7 @@ def test_meaning_goes_into_head_and_words(monkeypatch, data, knowing, pooling):
     trained = clf.trained_
     found = trained.logits(documents.tokens, torch.device("cpu"), 70)
     for (blocks, solution), logits in zip(solutions, found, strict=True):
-        assert set(blocks) == {"form", "words", "meaning"}
+        assert ("meaning" in blocks) == (pooling == "sentences")
         expected = solution.intercept + sum(
             block @ solution.coef[name].T for name, block in blocks.items()
         )
@@ -133,11 +132,39 @@ def test_meaning_goes_into_head_and_words(monkeypatch, data, knowing, pooling):
     assert np.array_equal(other.predict_proba(documents), clf.predict_proba(documents))
 
 
-def test_words_meaning_alone_is_left_without_word_features(tmp_path, data, knowing):
+def test_meaning_is_the_vector_among_the_features(data, knowing):
+    forward = knowing.trained_.with_directions(("forward",))
+    lm = ULMFiTLanguageModel.from_trained(forward, output="features")
+    vectors = lm.transform(data[0])[:, :3]
+    tokens = knowing.transform(data[0]).tokens
+    pools = forward.pooled(tokens, "concat-layers", torch.device("cpu"))
+    words = forward.sentences.word_vectors(tokens)
+    meaning = forward.sentences.of_pools("forward")(*map(torch.from_numpy, (words, pools)))
+    np.testing.assert_allclose(3 * meaning, vectors, atol=1e-5)
+
+
+def test_a_trained_network_is_told_the_meaning_too(tmp_path, data, knowing):
     documents = knowing.transform(data[0])
-    clf = solved(word_features=False).fit(documents, data[1])
-    term = clf.trained_.words["forward"]
-    assert not term.coef.size and term.meaning.shape == (3, 3)
+    clf = classifier(pooling="sentences").fit(documents, data[1])
+    expected = clf.predict_proba(data[2])
+    assert clf.score(data[2], data[3]) > 0.8
+    # Of texts whose words mean something else it says something else.
+    shuffled = np.random.default_rng(0).permutation(knowing.trained_.sentences.arrays["words"])
+    changed = SentenceVectors({**knowing.trained_.sentences.arrays, "words": shuffled})
+    language_model = replace(knowing.trained_, sentences=changed)
+    other = replace(clf.trained_, language_model=language_model)
+    question = (knowing.transform(data[2]).tokens, torch.device("cpu"), 70)
+    assert np.abs(np.exp(other.log_probabilities(*question)) - expected).max() > 0.1
+    clf.save(tmp_path / "model")
+    assert np.array_equal(load(tmp_path / "model").predict_proba(data[2]), expected)
+    clf.partial_fit(documents, data[1])
+    assert clf.score(data[2], data[3]) > 0.7
+
+
+def test_without_word_features_words_speak_by_their_meaning_alone(tmp_path, data, knowing):
+    documents = knowing.transform(data[0])
+    clf = solved(pooling="sentences", word_features=False).fit(documents, data[1])
+    assert not clf.trained_.words and clf.trained_.n_meaning == 3
     clf.save(tmp_path / "model")
     expected = clf.predict_proba(data[2])
     assert np.array_equal(load(tmp_path / "model").predict_proba(data[2]), expected)
@@ -177,40 +204,68 @@ def test_equal_seeds_give_equal_results(data, documents):
 
 
 @pytest.mark.filterwarnings("ignore:Training went astray")
-def test_training_that_spoils_is_undone(caplog, data, documents, at_start):
+def test_training_that_spoils_is_not_begun(caplog, data, documents, at_start):
     with caplog.at_level(logging.INFO, "sk_ulmfit"):
         spoiled = solved(max_epochs=2, lr=5.0, lr_decay=1.0, unfreeze_schedule="full")
         spoiled.fit(documents[0], data[1])
     assert spoiled.linear_share_ == 1 and spoiled.trained_.beside is None
-    assert spoiled.n_epochs_ == 2, "history tells of it all the same"
-    assert "share of the linear model: 1" in caplog.text
-    # The texts that were held out have been solved for too.
+    assert spoiled.n_epochs_ == 0 and "share of the linear model: 1" in caplog.text
     found, expected = (clf.predict_proba(documents[1]) for clf in (spoiled, at_start))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Training went astray")
+def test_texts_set_aside_say_that_a_training_spoiled(data, documents, at_start):
+    spoiled = solved(max_epochs=2, lr=5.0, lr_decay=1.0, unfreeze_schedule="full")
+    spoiled.fit(documents[0], data[1], X_val=documents[1], y_val=data[3])
+    assert spoiled.linear_share_ == 1 and spoiled.n_epochs_ == 2
+    found, expected = (clf.predict_proba(documents[1]) for clf in (spoiled, at_start))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_training_that_helps_is_kept(data, documents, monkeypatch):
     # A start that knows next to nothing, as that of a language model of another kind.
     monkeypatch.setattr(regression, "STRENGTHS", (1e-3,))
-    trained = solved(max_epochs=10, word_features=False, validation_fraction=0.3)
-    trained.fit(documents[0], data[1])
+    trained = solved(max_epochs=10, word_features=False).fit(documents[0], data[1])
     assert trained.linear_share_ < 1
-    start = solved(word_features=False).fit(documents[0], data[1])
+    start = solved(word_features=False, max_epochs=0).fit(documents[0], data[1])
     assert trained.score(documents[1], data[3]) > start.score(documents[1], data[3])
 
 
-def test_a_network_that_is_better_and_too_sure_counts(data, documents, at_start):
-    trained = at_start.trained_
-    weights = dict(trained.weights["forward"])
-    name = "head.blocks.0.weight"
-    sure = replace(trained, weights={"forward": {**weights, name: 30 * weights[name]}})
-    guess = replace(trained, weights={"forward": {**weights, name: 0 * weights[name]}}, words={})
-    sure = replace(sure, words={})
-    tokens = documents[1].tokens
-    held_out = tokens, np.searchsorted(trained.classes, data[3]), np.ones(len(tokens))
-    options = ClassifierOptions.of(at_start, seed=0)
-    share, own, _ = solved_head.choose_share(sure, guess, held_out, options)
-    assert share < 1 and own.temperature > 1
+def test_halves_judge_by_texts_that_they_have_not_seen(monkeypatch, data, documents):
+    stages = []
+
+    def remembered(start, train, valid, options, seed):
+        stages.append((train[0], options.max_epochs))
+        return classifier_stage(start, train, valid, options, seed)
+
+    monkeypatch.setattr(solved_head, "classifier_stage", remembered)
+    monkeypatch.setattr(solved_head, "_EPOCHS_OF_A_HALF", 1)
+    clf = solved(max_epochs=3, lr=1e-3).fit(documents[0], data[1])
+    n = len(data[0])
+    assert [(len(read), epochs) for read, epochs in stages[:2]] == [(n // 2, 1)] * 2
+    assert len(stages) == 2 + (clf.linear_share_ < 1)
+    halves = [{tuple(read.document(i)) for i in range(len(read))} for read, _ in stages[:2]]
+    assert halves[0].isdisjoint(halves[1]) and len(halves[0] | halves[1]) == n
+
+
+@pytest.mark.parametrize("n", [10, 70])
+def test_of_very_few_and_of_many_texts_both_count_the_same(monkeypatch, data, documents, n):
+    monkeypatch.setattr(solved_head, "FEW_TO_TRAIN_BY", 60)
+    clf = solved(max_epochs=1, lr=1e-3).fit(documents[0][:n], data[1][:n])
+    assert (clf.linear_share_, clf.n_epochs_) == (0.5, 1)
+
+
+def test_the_share_is_that_of_the_smallest_loss():
+    targets, even = np.array([0, 1, 0, 1]), np.ones(4)
+    right = 3.0 * np.eye(2)[targets]
+    assert solved_head.choose_share([right], [-right], targets, even, False) == 0
+    assert solved_head.choose_share([-right], [right], targets, even, False) == 1
+    assert solved_head.choose_share([right], [right], targets, even, False) == 1, "the surer one"
+    # Each right of its own texts, and not sure of the others.
+    own, its = right * [[1], [1], [0], [0]], right * [[0], [0], [1], [1]]
+    assert solved_head.choose_share([own], [its], targets, even, False) == 0.5
+    assert solved_head.choose_share([own], [its], targets, np.array([9, 9, 1, 1]), False) < 0.5
 
 
 # A network and the linear model beside it.
@@ -239,18 +294,6 @@ def test_log_probabilities_are_averaged(data, documents, both_models, at_start):
     # No text was set aside: the linear model is the one that is fitted alone.
     alone = at_start.trained_.log_probabilities(*question)
     np.testing.assert_allclose(logs[1], alone, atol=1e-4)
-
-
-def test_few_texts_that_were_held_out_are_trained_on_too(documents, data, monkeypatch):
-    monkeypatch.setattr(solved_head, "choose_share", lambda own, its, *_: (0.25, own, its))
-    clf = averaged(linear_share="auto", head_start="solved", lr=1e-3).fit(documents[0], data[1])
-    assert (clf.linear_share_, clf.n_epochs_) == (0.25, 2)
-    assert "valid_loss" not in clf.history_[0], "the network has been trained on all of them"
-    monkeypatch.setattr(solved_head, "_FEW_ENOUGH_TO_TRAIN_TWICE", 70)
-    many = clone(clf).fit(documents[0], data[1])
-    assert "valid_loss" in many.history_[0]
-    watched = clone(clf).set_params(early_stopping=True).fit(documents[0], data[1])
-    assert "valid_loss" in watched.history_[0]
 
 
 def test_a_linear_model_alone_is_not_trained(documents, data, at_start):
