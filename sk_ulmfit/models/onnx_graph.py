@@ -19,7 +19,7 @@ import numpy as np
 
 from ..modules import POOLINGS
 from ..modules.awd_lstm import EncoderSizes
-from ..modules.classifier import length_of_meaning
+from ..modules.classifier import LENGTH_OF_WORDS, length_of_meaning
 from ..modules.pooling import pools_every_layer
 from .networks import Weights
 
@@ -164,9 +164,8 @@ def network_graph(
             vectors = graph.add("Mul", vectors, graph.constant(factors))
     meaning = None
     if of_pools is not None:
-        sums = graph.add("Add", "words", of_pools.add_to(graph, vectors))
-        length = graph.add("ReduceL2", sums, axes=[1], keepdims=1)
-        meaning = graph.add("Div", sums, graph.add("Max", length, graph.constant(1e-12)))
+        words = graph.add("Mul", graph.add_unit("words"), graph.constant(LENGTH_OF_WORDS))
+        meaning = graph.add_unit(graph.add("Add", words, of_pools.add_to(graph, vectors)))
     for n, block in enumerate(head):
         vectors = block.add_to(graph, graph.add("Relu", vectors) if n else vectors)
         if n == 0 and meaning is not None:
@@ -202,6 +201,11 @@ class _Graph:
     def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Add a node with one output; gives the output's name."""
         return self._add(kind, inputs, [output or f"value{len(self._nodes)}"], attributes)[0]
+
+    def add_unit(self, rows: str) -> str:
+        """Bring rows to length 1."""
+        length = self.add("ReduceL2", rows, axes=[1], keepdims=1)
+        return self.add("Div", rows, self.add("Max", length, self.constant(1e-12)))
 
     def add_several(self, kind: str, *inputs: str, n_outputs: int, **attributes: Any) -> list[str]:
         """Add a node with several outputs; gives their names."""

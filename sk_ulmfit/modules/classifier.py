@@ -23,6 +23,11 @@ CHUNKS_KEPT_FOR_BACKWARD = 8
 SOLVED_STEP = 0.1
 
 
+# What words say of a meaning has about this length in texts of a sentence, where pools say half as
+# much. In shorter texts words would drown out the pools, in longer ones the other way round.
+LENGTH_OF_WORDS = 1.4
+
+
 def length_of_meaning(n_in: int, solved: bool) -> float:
     """Length that all other inputs of a head have together, and the vector of a meaning too."""
     return SOLVED_STEP if solved else math.sqrt(n_in)
@@ -160,7 +165,8 @@ class Meaning(nn.Module):
 
     def forward(self, words: Tensor, pools: Tensor) -> Tensor:
         """Vectors of length 1 and shape (batch, size)."""
-        return F.normalize(words + ((pools - self.mean) / self.scale) @ self.of_pools)
+        of_pools = ((pools - self.mean) / self.scale) @ self.of_pools
+        return F.normalize(LENGTH_OF_WORDS * F.normalize(words) + of_pools)
 
 
 class TextClassifier(nn.Module):

@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, explain, load
+from sk_ulmfit import ULMFiTClassifier, explain, load
 from sk_ulmfit.models.sentences import SentenceVectors
 from sk_ulmfit.modules.classifier import Head
 from sk_ulmfit.modules.dropout import MaskSource
@@ -132,15 +132,17 @@ def test_head_begins_at_the_solution_of_all_blocks(monkeypatch, data, knowing, p
     assert np.array_equal(other.predict_proba(documents), clf.predict_proba(documents))
 
 
-def test_meaning_is_the_vector_among_the_features(data, knowing):
-    forward = knowing.trained_.with_directions(("forward",))
-    lm = ULMFiTLanguageModel.from_trained(forward, output="features")
-    vectors = lm.transform(data[0])[:, :3]
+def test_meaning_is_where_words_and_pools_point(data, knowing):
+    sentences = knowing.trained_.sentences
     tokens = knowing.transform(data[0]).tokens
+    forward = knowing.trained_.with_directions(("forward",))
     pools = forward.pooled(tokens, "concat-layers", torch.device("cpu"))
-    words = forward.sentences.word_vectors(tokens)
-    meaning = forward.sentences.of_pools("forward")(*map(torch.from_numpy, (words, pools)))
-    np.testing.assert_allclose(3 * meaning, vectors, atol=1e-5)
+    words = sentences.word_vectors(tokens)
+    found = sentences.of_pools("forward")(torch.from_numpy(words), torch.from_numpy(pools))
+    expected = 1.4 * words / np.linalg.norm(words, axis=1, keepdims=True)
+    expected += sentences.scaled("forward", pools) @ sentences.arrays["forward.map"]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_trained_network_is_told_the_meaning_too(tmp_path, data, knowing):
