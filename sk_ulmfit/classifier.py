@@ -92,12 +92,13 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     dropout_mult : float, default=0.5
         Multiplier of all dropout probabilities of the paper's scripts (head .4 and .1, hidden .3,
         input .4, embedding .05, weights .5).
-    r_drop : float, default=1.0
+    r_drop : float or "auto", default="auto"
         Weight of R-Drop [4]_: in training every text is read twice at a time, with other dropout
         of inputs, hidden units and head, and this much of how far apart the two predictions are
         (half of the Kullback-Leibler divergences in both directions) is added to the mean of their
         losses. (The paper adds it to their sum: this is half of its alpha.) 0 reads texts once, in
-        half to two thirds of the time and in less memory.
+        half to two thirds of the time and in less memory. "auto": 1 for 2,000 labelled texts and
+        more, 0 for fewer, where it gains nothing.
     frozen_dropout : bool, default=True
         Whether the encoder drops out while all of it is frozen, as the paper's does. False: its
         outputs do not change then, so they are computed once and kept (12 bytes a text for every
@@ -118,18 +119,22 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         How much the linear model of ``head_start="solved"`` counts beside the trained network:
         the logarithms of their probabilities are averaged, with this weight of the linear one's
         (1: nothing is trained).
-        "auto": what predicts texts set aside best (`validation_fraction` of them, at most 500), if
-        ``max_epochs="auto"`` or ``head_start="solved"``; 0 else, the network alone.
+        "auto", if ``max_epochs="auto"`` or ``head_start="solved"``: what predicts texts set aside
+        best (`X_val`, or those for `early_stopping` and `calibrate`). Where none are, a short
+        training on either half of the texts is judged by the other half; of 2,000 texts and more
+        both count the same. 0 else, the network alone.
         `linear_share_` has what was chosen. Between 0 and 1, predicting reads texts twice.
     word_features : bool, default=True
         Let the linear model count words as well, as TF-IDF does. Training leaves these weights.
-    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
-            default="concat-layers"
-        How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
-        one, their maximum and their mean (section 3.3 of [1]_); the names of these give one of
-        them alone. "concat-layers": maximum, mean and a mean in which rare words count
-        more [2]_, of the embedding and of every layer. The last layer knows best what word comes
-        next, lower ones better what a text is about.
+    pooling : {"sentences", "concat", "mean", "max", "last", "concat-layers"}, \
+            default="sentences"
+        What the head is told of a text. "sentences": the pools of "concat-layers", and beside them
+        what the language model has learned of the meaning of texts, if it has. The others are pools
+        of the encoder's outputs alone. "concat": of the last layer the last one, their maximum and
+        their mean (section 3.3 of [1]_); the names of these give one of them alone.
+        "concat-layers": maximum, mean and a mean in which rare words count more [2]_, of the
+        embedding and of every layer. The last layer knows best what word comes next, lower ones
+        better what a text is about.
     calibrate : bool, default=False
         Set texts aside and scale the logits by the temperature at which the labels of these are
         most probable [3]_. Networks tend to be too sure; predictions hardly change. Without effect
