@@ -34,9 +34,6 @@ _GOING_ON = ("_n_continued", "_first_split_seed")
 _VERSION, _START = "_sk_ulmfit_version", "_model_at_path"
 
 
-# What `partial_fit` trains by, whatever the parameters are.
-ONE_EPOCH: dict[str, Any] = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
-
 # What an interrupt says that came before there was anything new to keep.
 NOTHING_NEW = (
     "Interrupted before an epoch was done: the estimator is fitted as it was before, by the "

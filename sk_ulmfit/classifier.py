@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, check_sample_weight, fit_context
-from ._estimator import NOTHING_NEW, ONE_EPOCH, Seeds, ULMFiTEstimator, continued, refuse_fitted
+from ._estimator import NOTHING_NEW, Seeds, ULMFiTEstimator, continued, refuse_fitted
 from ._targets import (
     Targets,
     check_validation_set,
@@ -36,7 +36,7 @@ from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.amount import CLASSIFIER_EPOCHS, planned_training, r_drop_of
+from .training.amount import CLASSIFIER_EPOCHS, planned_epoch, planned_training
 from .training.classifier import ClassifierOptions, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted, check_callbacks
@@ -417,15 +417,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        changes: dict[str, Any] = {
-            **ONE_EPOCH,
-            "head_start": "random",
-            "linear_share": 0.0,
-            "r_drop": r_drop_of(self.r_drop, int(targets.labelled.sum())),
-            "unfreeze_schedule": "full",
-            "relative": False,
-        }
-        return self._fit(X, targets, sample_weight, going_on, **changes)
+        plan = planned_epoch(self, targets.labelled)
+        return self._fit(X, targets, sample_weight, going_on, relative=False, **plan)
 
     def _fit(
         self,

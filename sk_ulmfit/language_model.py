@@ -19,7 +19,6 @@ from ._compat import Interval, StrOptions, fit_context, validate_parameter_const
 from ._estimator import (
     DIRECTIONS,
     NOTHING_NEW,
-    ONE_EPOCH,
     Seeds,
     ULMFiTEstimator,
     continued,
@@ -35,7 +34,7 @@ from .text.corpus import TextsInMemory, TextSource, source_of
 from .text.files import texts_in, texts_or_stream
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.amount import FINE_TUNING_EPOCHS, fine_tuning_epochs
+from .training.amount import FINE_TUNING_EPOCHS, ONE_EPOCH, fine_tuning_epochs
 from .training.checkpoints import claim_directory, run_directory
 from .training.devices import resolve_device
 from .training.distributed import own_share

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+# What `partial_fit` trains by, whatever the parameters are.
+ONE_EPOCH: dict[str, Any] = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
+
 _log = logging.getLogger("sk_ulmfit")
 
 # Epochs of a language model's fine-tuning that is worth it.
@@ -38,17 +41,6 @@ def fine_tuning_epochs(n_texts: int) -> int:
     n_texts : int
     """
     return 0 if n_texts < FEW_TO_TRAIN_BY else FINE_TUNING_EPOCHS
-
-
-def r_drop_of(r_drop: float | str, n_labelled: int) -> float:
-    """Weight of R-Drop that is worth it, if it is not given.
-
-    Parameters
-    ----------
-    r_drop : float or "auto"
-    n_labelled : int
-    """
-    return float(n_labelled >= FEW_TO_TRAIN_BY) if isinstance(r_drop, str) else float(r_drop)
 
 
 def are_few(n_labelled: int, n_classes: int) -> bool:
@@ -111,8 +103,31 @@ def planned_training(
         "head_start": begins,
         "max_epochs": n_epochs,
         "linear_share": share,
-        "r_drop": r_drop_of(classifier.r_drop, n_labelled),
+        "r_drop": _weight_of_r_drop(classifier, n_labelled),
         # A solution alone gains nothing by a language model that has been trained on its texts.
         "reads_only": share == 1 and bool(labelled.all()),
         "validation_fraction": fraction,
     }
+
+
+def planned_epoch(classifier: Any, labelled: np.ndarray) -> dict[str, Any]:
+    """What `partial_fit` trains by, in all layers.
+
+    Parameters
+    ----------
+    classifier : estimator
+    labelled : ndarray of bool
+        Which of the texts have a label.
+    """
+    return {
+        **ONE_EPOCH,
+        "head_start": "random",
+        "linear_share": 0.0,
+        "r_drop": _weight_of_r_drop(classifier, int(labelled.sum())),
+        "unfreeze_schedule": "full",
+    }
+
+
+def _weight_of_r_drop(classifier: Any, n_labelled: int) -> float:
+    given = classifier.r_drop
+    return float(n_labelled >= FEW_TO_TRAIN_BY) if given == "auto" else float(given)
