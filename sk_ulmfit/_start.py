@@ -21,6 +21,7 @@ _WITHOUT_EFFECT_ON_WEIGHTS = {
     "n_jobs",
     "output",
     "pooling",
+    "time_budget",
     "verbose",
     "warm_start",
 }

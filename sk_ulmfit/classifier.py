@@ -171,11 +171,21 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Train in bfloat16 where that is safe, on GPUs and CPUs that compute in it; elsewhere it
         changes nothing. "auto": on CPUs with instructions for it, where the network is large enough
         to gain by it.
+    time_budget : float or None, default=None
+        Seconds that `fit` may take, of which training the language model gets a third at most
+        (unless it is a recipe with a budget of its own). Where all epochs would take longer, fewer
+        are planned before the first begins, so that learning rates and unfreezing run their whole
+        course; a few steps are tried for that. If there is no time for one, the linear model of
+        ``head_start="solved"`` is all (`linear_share_` is 1); without it there is one epoch, with a
+        warning. How many they are (`n_epochs_`) depends on the speed of the machine. Not together
+        with a tuple in `unfreeze_schedule`. `partial_fit` ignores it, but for the language model
+        that its first call may train.
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None
         Seed of weights, dropout and shuffling. Equal seeds give equal results on one machine, to
-        the last bit if the same number of threads computes them.
+        the last bit if the same number of threads computes them; with a `time_budget`, where they
+        are trained for equally many epochs.
     verbose : int, default=0
         Above 0, show progress bars.
 
@@ -277,6 +287,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         callbacks: Sequence[Any] | None = None,
         device: Any = "auto",
         amp: bool | str = "auto",
+        time_budget: float | None = None,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -310,6 +321,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.callbacks = callbacks
         self.device = device
         self.amp = amp
+        self.time_budget = time_budget
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -583,6 +595,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         # Without a seed for both, that of an unfinished training in checkpoint_dir holds.
         if language_model.random_state is None and self.random_state is not None:
             language_model.set_params(random_state=seeds.start)
+        if self.time_budget is not None and language_model.time_budget is None:
+            language_model.set_params(time_budget=self.time_budget / 3)
         self._check_steps(language_model)
         try:
             return language_model._fit(X, auto_epochs=0 if reads_only else None)

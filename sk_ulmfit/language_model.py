@@ -32,14 +32,17 @@ from .modules import POOLINGS
 from .modules.awd_lstm import DEEPEST, WIDEST
 from .text.corpus import TextsInMemory, TextSource, source_of
 from .text.files import texts_in, texts_or_stream
+from .text.notices import warn_of_unknown_words
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
 from .training.amount import FINE_TUNING_EPOCHS, ONE_EPOCH, fine_tuning_epochs
+from .training.budget import deadline_of, epochs_within
 from .training.checkpoints import claim_directory, run_directory
 from .training.devices import resolve_device
 from .training.distributed import own_share
 from .training.language_model import LanguageModelOptions, language_model_stage
 from .training.net import TrainingInterrupted
+from .training.rehearsal import language_model_seconds
 
 _POSITIVE = Interval(Integral, 1, None, closed="left")
 
@@ -159,11 +162,18 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Train in bfloat16 where that is safe, on GPUs and CPUs that compute in it; elsewhere it
         changes nothing. "auto": on CPUs with instructions for it, where the network is large enough
         to gain by it.
+    time_budget : float or None, default=None
+        Seconds that `fit` may take. Where all epochs would take longer, fewer are planned before
+        the first begins, so that the learning rate runs its whole course; a few steps are tried
+        for that. None at all leaves a pretrained model as it is; from a random start there is one,
+        with a warning. How many they are (`n_epochs_`) depends on the speed of the machine. Not
+        together with `checkpoint_dir`; `partial_fit` ignores it.
     warm_start : bool, default=False
         Let `fit` go on from the fitted state instead of starting afresh.
     random_state : int, RandomState or None, default=None
         Seed of weights, dropout and shuffling. Equal seeds give equal results on one machine, to
-        the last bit if the same number of threads computes them.
+        the last bit if the same number of threads computes them; with a `time_budget`, where they
+        are trained for equally many epochs.
     verbose : int, default=0
         Above 0, show progress bars.
 
@@ -256,6 +266,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         callbacks: Sequence[Any] | None = None,
         device: Any = "auto",
         amp: bool | str = "auto",
+        time_budget: float | None = None,
         warm_start: bool = False,
         random_state: Any = None,
         verbose: int = 0,
@@ -290,6 +301,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self.callbacks = callbacks
         self.device = device
         self.amp = amp
+        self.time_budget = time_budget
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -354,6 +366,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     def _fit_in(
         self, directory: Path | None, texts: Iterable[str], auto_epochs: int | None
     ) -> ULMFiTLanguageModel:
+        deadline = deadline_of(self.time_budget)
         going_on = self.warm_start and hasattr(self, "trained_")
         seeds = self._seeds(going_on, "start", "split", "training")
         source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
@@ -365,6 +378,15 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 seeds = Seeds(*claim_directory(directory, description, seeds[:3]))
             start = start_on(self, source, known, n_epochs, seeds.start)
             documents = source.encode(start.tokenizer) if n_epochs else None
+        if documents is not None and deadline is not None:
+            options = LanguageModelOptions.of(
+                self, seed=seeds.training, max_epochs=n_epochs, deadline=deadline
+            )
+            seconds = language_model_seconds(start, documents, options, seeds.split)
+            n_epochs = epochs_within(deadline, seconds, int(known is None), "language model")
+            n_epochs = own_share().agreed(n_epochs)
+            if n_epochs == 0:  # as if none had been asked for
+                start, documents = start_on(self, source, known, 0, seeds.start), None
         self._train(start, documents, seeds, going_on, max_epochs=n_epochs)
         self._scale_pools(source)
         return self
@@ -506,6 +528,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         options = LanguageModelOptions.of(self, seed=seeds.training, **changes)
         interrupt = None
         if documents is not None:
+            warn_of_unknown_words(documents, start.tokenizer.vocab)
             if from_scratch and not going_on:
                 start = start.with_frequencies(documents)
             outcome = language_model_stage(start, documents, options, seeds.split)

@@ -16,7 +16,7 @@ from tests.helpers import banking, classifier, language_model
 # Where the two stages differ, so do the texts.
 OF_THEIR_OWN = {
     *("batch_size", "bptt", "callbacks", "dropout_mult", "early_stopping", "lr", "lr_decay"),
-    *("max_epochs", "pooling", "validation_fraction"),
+    *("max_epochs", "pooling", "time_budget", "validation_fraction"),
 }
 
 
@@ -42,7 +42,7 @@ def test_options_are_read_off_the_parameters(options, make):
     found = options.of(estimator, seed=5, schedule="constant")
     assert (found.lr, found.max_epochs, found.schedule, found.seed) == (0.123, 7, "constant", 5)
     parameters = estimator.get_params(deep=False)
-    own = {field.name for field in fields(options)} - {"seed", "label"}
+    own = {field.name for field in fields(options)} - {"seed", "label", "deadline", "quiet"}
     assert own <= parameters.keys(), "every option is a parameter"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .budget import deadline_of
+
 # What `partial_fit` trains by, whatever the parameters are.
 ONE_EPOCH: dict[str, Any] = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
 
@@ -71,10 +73,11 @@ def planned_training(
     -------
     dict
         "head_start", "max_epochs", "r_drop" and "linear_share", instead of "auto" (the last
-        may be "auto" still: held-out texts decide); "reads_only", whether "auto" epochs of a
-        pretrained language model are none; "validation_fraction", of the texts, which are set
-        aside, or None.
+        may be "auto" still: held-out texts decide); "deadline", of the time budget, or None;
+        "reads_only", whether "auto" epochs of a pretrained language model are none;
+        "validation_fraction", of the texts, which are set aside, or None.
     """
+    deadline = deadline_of(classifier.time_budget)
     n_labelled = int(labelled.sum())
     begins, n_epochs = classifier.head_start, classifier.max_epochs
     share = classifier.linear_share
@@ -104,6 +107,7 @@ def planned_training(
         "max_epochs": n_epochs,
         "linear_share": share,
         "r_drop": _weight_of_r_drop(classifier, n_labelled),
+        "deadline": deadline,
         # A solution alone gains nothing by a language model that has been trained on its texts.
         "reads_only": share == 1 and bool(labelled.all()),
         "validation_fraction": fraction,

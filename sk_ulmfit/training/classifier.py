@@ -220,7 +220,7 @@ def train_classifier(
     groups = layer_groups("classifier", len(module.encoder.layers))
     net = ClassifierNet(
         **common_arguments(
-            module, masks, valid, options, *callbacks, costs=_costs(options, len(groups))
+            module, masks, valid, options, *callbacks, costs=costs_of_epochs(options, len(groups))
         ),
         frozen_dropout=options.frozen_dropout,
         criterion=ClassificationLoss,
@@ -236,8 +236,15 @@ def train_classifier(
     return history_of(net.history), net.interrupt_
 
 
-def _costs(options: ClassifierOptions, n_groups: int) -> list[float]:
-    """What the epochs cost: the way back through all layers twice as much as the way forward."""
+def costs_of_epochs(options: ClassifierOptions, n_groups: int) -> list[float]:
+    """What the epochs cost: the way back through all layers twice as much as the way forward.
+
+    Parameters
+    ----------
+    options : ClassifierOptions
+    n_groups : int
+        Number of layer groups.
+    """
     plan = trained_groups(options.unfreeze_schedule, n_groups, options.max_epochs)
     depths = [n_groups - min(groups) for groups in plan]
     known = 1.0 if options.frozen_dropout else 0.01  # of vectors that are computed once

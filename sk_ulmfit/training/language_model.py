@@ -25,7 +25,6 @@ from ..modules.awd_lstm import detach, full_precision
 from ..modules.dropout import MaskSource
 from ..modules.softmax import linear_cross_entropy
 from ..schedules import layer_groups
-from ..text.notices import warn_of_unknown_words
 from ..text.token_lists import Selection, TokenLists
 from .checkpoints import Checkpoints
 from .devices import seeded_generator
@@ -78,14 +77,8 @@ def language_model_stage(
     options : LanguageModelOptions
     split_seed : int
         Draws the texts that are set aside, if early stopping needs them.
-
-    Warns
-    -----
-    UserWarning
-        If more than half of the tokens are not in the vocabulary.
     """
-    warn_of_unknown_words(documents, start.tokenizer.vocab)
-    train, valid = _set_aside(documents, options, split_seed)
+    train, valid = set_aside(documents, options, split_seed)
     dropouts = AWD_LM_DROPOUTS.scaled(options.dropout_mult)
     eos_id = start.tokenizer.vocab.bos_id
 
@@ -104,10 +97,17 @@ def language_model_stage(
     return each_direction(start.directions, train_one, options, "LM")
 
 
-def _set_aside(
+def set_aside(
     documents: TokenLists, options: LanguageModelOptions, seed: int
 ) -> tuple[TokenLists | Selection, Selection | None]:
-    """Texts to train on, and texts set aside to stop early by."""
+    """Texts to train on, and texts set aside to stop early by.
+
+    Parameters
+    ----------
+    documents : TokenLists
+    options : LanguageModelOptions
+    seed : int
+    """
     n = len(documents)
     if not options.early_stopping or n < 2:
         return documents, None

@@ -48,6 +48,8 @@ class TrainingOptions:
     verbose: int
     seed: int
     label: str = ""  # of the progress bar
+    deadline: float | None = None  # by the clock of a time budget
+    quiet: bool = False  # whether nothing is said of it
 
     @classmethod
     def of(cls, estimator: Any, **changes: Any) -> Self:
@@ -330,7 +332,7 @@ def common_arguments(
         )
         every.append(stopping)
     every.extend(callbacks)  # behind early stopping, whose state a checkpoint sets
-    if own_share().is_first:
+    if own_share().is_first and not options.quiet:
         every.append(Forecast(options.label, unit, bool(options.verbose), costs))
         if options.verbose:
             every.append(ProgressBar(options.label, unit))

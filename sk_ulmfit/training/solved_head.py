@@ -25,9 +25,11 @@ from ..models.networks import Weights, load_arrays, to_arrays
 from ..models.words import WordTerm
 from ..text.rules import SPECIAL_TOKENS
 from .amount import FEW_TO_TRAIN_BY
+from .budget import clock, epochs_within, fits
 from .classifier import ClassifierOptions, Labelled, classifier_stage
 from .net import Outcome
 from .regression import balanced_folds, solve
+from .rehearsal import classifier_seconds
 
 # No more texts than this are solved for, by chance: their vectors are held in memory.
 _MOST_SOLVED = 25_000
@@ -71,17 +73,25 @@ def head_stage(
     outcome : Outcome
     """
     if not options.solves:
-        return start, classifier_stage(start, train, valid, options, seed)
-    solution = begin_solved(replace(start, head_sizes=()), train, options, seed)
-    share = options.linear_share
-    if isinstance(share, str) and valid is None:
         try:
-            share = share_by_halves(start, train, options, seed)
+            options = within_budget(start, train, valid, options, seed)
         except KeyboardInterrupt as interrupt:
-            return solution, Outcome(solution.weights, [], interrupt)
+            options = replace(options, max_epochs=0)
+            outcome = classifier_stage(start, train, valid, options, seed)
+            return start, outcome._replace(interrupt=interrupt)
+        return start, classifier_stage(start, train, valid, options, seed)
+    began = clock()
+    solution = begin_solved(replace(start, head_sizes=()), train, options, seed)
+    begin = solution if options.head_start == "solved" else start
+    try:
+        options = within_budget(begin, train, valid, options, seed, clock() - began)
+        share = options.linear_share
+        if isinstance(share, str) and valid is None:
+            share = share_by_halves(start, train, options, seed)
+    except KeyboardInterrupt as interrupt:
+        return solution, Outcome(solution.weights, [], interrupt)
     if share == 1:
         return solution, Outcome(solution.weights, [], None)
-    begin = solution if options.head_start == "solved" else start
     outcome = classifier_stage(begin, train, valid, options, seed)
     if not outcome.history:
         return solution, outcome._replace(weights=solution.weights)
@@ -95,6 +105,55 @@ def head_stage(
         return solution, outcome._replace(weights=solution.weights)
     mixed = replace(begin, weights={}, linear_share=share, beside=beside if share else None)
     return mixed, outcome
+
+
+def within_budget(
+    begin: TrainedClassifier,
+    train: Labelled,
+    valid: Labelled | None,
+    options: ClassifierOptions,
+    seed: int,
+    solving: float = 0.0,
+) -> ClassifierOptions:
+    """Plan a training that ends by its deadline, if it has one.
+
+    Parameters
+    ----------
+    begin, train, valid, options, seed
+        Of `classifier_stage`.
+    solving : float, default=0.0
+        Seconds that the solution of the linear model took.
+
+    Returns
+    -------
+    ClassifierOptions
+        With fewer epochs, where there is no time for all; with none the linear model is all.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C.
+    """
+    deadline = options.deadline
+    if deadline is None or options.max_epochs == 0 or options.linear_share == 1:
+        return options
+    seconds = classifier_seconds(begin, train, valid, options, seed)
+    share = options.linear_share
+    if isinstance(share, str) and valid is None and _are_halved(len(train[0])):
+        # Two trainings on a half take as long as one on all.
+        few = seconds[min(options.max_epochs, _EPOCHS_OF_A_HALF) - 1]
+        if fits(solving + 2 * few, deadline):
+            seconds = seconds + solving + few
+        else:
+            share = 0.5
+    n_epochs = epochs_within(deadline, seconds, int(not options.solves), "classifier")
+    if n_epochs == 0:
+        share = 1.0
+    return replace(options, max_epochs=n_epochs, linear_share=share, deadline=None)
+
+
+def _are_halved(n_texts: int) -> bool:
+    return _FEWEST_HALVED <= n_texts < FEW_TO_TRAIN_BY
 
 
 def share_by_halves(
@@ -116,7 +175,7 @@ def share_by_halves(
         On Ctrl-C, which a training of skorch would keep quiet about.
     """
     documents, targets, weights = train
-    if not _FEWEST_HALVED <= len(documents) < FEW_TO_TRAIN_BY:
+    if not _are_halved(len(documents)):
         return 0.5
     short = replace(
         options,
