@@ -36,7 +36,7 @@ from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.amount import CLASSIFIER_EPOCHS, planned_epoch, planned_training
+from .training.amount import CLASSIFIER_EPOCHS, ONE_CLASSIFIER_EPOCH, planned_training
 from .training.classifier import ClassifierOptions, hidden_sizes
 from .training.devices import resolve_device
 from .training.net import TrainingInterrupted, check_callbacks
@@ -92,13 +92,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     dropout_mult : float, default=0.5
         Multiplier of all dropout probabilities of the paper's scripts (head .4 and .1, hidden .3,
         input .4, embedding .05, weights .5).
-    r_drop : float or "auto", default="auto"
+    r_drop : float, default=1.0
         Weight of R-Drop [4]_: in training every text is read twice at a time, with other dropout
         of inputs, hidden units and head, and this much of how far apart the two predictions are
         (half of the Kullback-Leibler divergences in both directions) is added to the mean of their
         losses. (The paper adds it to their sum: this is half of its alpha.) 0 reads texts once, in
-        half to two thirds of the time and in less memory. "auto": 1 for 2,000 labelled texts and
-        more, 0 for fewer, where it gains nothing.
+        half to two thirds of the time and in less memory.
     frozen_dropout : bool, default=True
         Whether the encoder drops out while all of it is frozen, as the paper's does. False: its
         outputs do not change then, so they are computed once and kept (12 bytes a text for every
@@ -126,15 +125,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         `linear_share_` has what was chosen. Between 0 and 1, predicting reads texts twice.
     word_features : bool, default=True
         Let the linear model count words as well, as TF-IDF does. Training leaves these weights.
-    pooling : {"sentences", "concat", "mean", "max", "last", "concat-layers"}, \
-            default="sentences"
-        What the head is told of a text. "sentences": the pools of "concat-layers", and beside them
-        what the language model has learned of the meaning of texts, if it has. The others are pools
-        of the encoder's outputs alone. "concat": of the last layer the last one, their maximum and
-        their mean (section 3.3 of [1]_); the names of these give one of them alone.
-        "concat-layers": maximum, mean and a mean in which rare words count more [2]_, of the
-        embedding and of every layer. The last layer knows best what word comes next, lower ones
-        better what a text is about.
+    pooling : {"concat", "mean", "max", "last", "concat-layers"}, \
+            default="concat-layers"
+        How a text's vector is made of the encoder's outputs. "concat": of the last layer the last
+        one, their maximum and their mean (section 3.3 of [1]_); the names of these give one of
+        them alone. "concat-layers": maximum, mean and a mean in which rare words count
+        more [2]_, of the embedding and of every layer. The last layer knows best what word comes
+        next, lower ones better what a text is about. A linear head beside that of "concat-layers"
+        is told what the text means, too, if the language model has learned that.
     calibrate : bool, default=False
         Set texts aside and scale the logits by the temperature at which the labels of these are
         most probable [3]_. Networks tend to be too sure; predictions hardly change. Without effect
@@ -236,14 +234,14 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         **ULMFiTEstimator._parameter_constraints,
         "language_model": "no_validation",  # type: ignore[dict-item]
         "unfreeze_schedule": [StrOptions(set(UNFREEZE_SCHEDULES)), tuple, list],
-        "r_drop": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "r_drop": [Interval(Real, 0, None, closed="left")],
         "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
         "head_start": [StrOptions({"auto", "random", "solved"})],
         "linear_share": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "word_features": ["boolean"],
-        "pooling": [StrOptions({*POOLINGS, "sentences"})],
+        "pooling": [StrOptions(set(POOLINGS))],
         "calibrate": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -270,13 +268,13 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         bptt: int = 70,
         max_length: int | None = None,
         dropout_mult: float = 0.5,
-        r_drop: float | str = "auto",
+        r_drop: float = 1.0,
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
         head_start: str = "auto",
         linear_share: float | str = "auto",
         word_features: bool = True,
-        pooling: str = "sentences",
+        pooling: str = "concat-layers",
         calibrate: bool = False,
         class_weight: dict | str | None = None,
         label_smoothing: float = 0.1,
@@ -429,8 +427,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        plan = planned_epoch(self, targets.labelled)
-        return self._fit(X, targets, sample_weight, going_on, relative=False, **plan)
+        changes = {**ONE_CLASSIFIER_EPOCH, "relative": False}
+        return self._fit(X, targets, sample_weight, going_on, **changes)
 
     def _fit(
         self,
@@ -529,8 +527,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         if targets.multilabel != start.multilabel:
             raise ValueError("y is of another kind (multilabel or not) than that fitted with.")
         head_sizes = hidden_sizes(self.head_sizes, len(start.classes), bool(start.solved))
+        fitted_with = {"pooling": start.pools, "head_sizes": start.head_sizes}
         for name, given in (("pooling", self.pooling), ("head_sizes", head_sizes)):
-            if given != (fitted := getattr(start, name)):
+            if given != (fitted := fitted_with[name]):
                 raise ValueError(
                     f"{name} cannot change in a fit that goes on: it is {given!r}, the fitted head "
                     f"has {fitted!r}. Set it back, or fit anew with warm_start=False."

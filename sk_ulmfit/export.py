@@ -91,7 +91,7 @@ def export(
             "multilabel": trained.multilabel,
             "temperature": trained.temperature,
             "mixture": None if trained.beside is None else trained.mixture,
-            "pooling": trained.pooling,
+            "pooling": trained.pools,
             "max_length": estimator.max_length,
         }
     else:
@@ -146,7 +146,7 @@ def _of_networks(
             weights,
             language_model.sizes,
             language_model.token_weights(direction).numpy(),
-            _pools(trained.pooling),
+            trained.pools,
             head_blocks(weights, direction in trained.solved),
             of_pools=_of_pools(sentences, direction) if trained.n_meaning else None,
             int8=int8,
@@ -170,7 +170,7 @@ def _of_language_model(
             trained.weights[direction],
             trained.sizes,
             trained.token_weights(direction).numpy(),
-            _pools(pooling),
+            POOLING if pooling == "sentences" else pooling,
             (),
             int8=int8,
         )
@@ -178,8 +178,8 @@ def _of_language_model(
         sentences = trained.sentences or SentenceVectors.plain(trained.directions, trained.sizes)
         arrays |= _of_words(sentences, int8) if sentences.size else {}
         for direction in trained.directions:
-            of_pools = {name: sentences.arrays[f"{direction}.{name}"] for name in ("mean", "scale")}
-            of_pools["scale"] = of_pools["scale"] * np.sqrt(np.float32(len(of_pools["scale"])))
+            mean, scale = sentences.pool_scales(direction)
+            of_pools = {"mean": mean, "scale": scale * np.sqrt(np.float32(len(scale)))}
             if sentences.size:
                 of_pools["map"] = sentences.arrays[f"{direction}.map"]
             arrays |= {f"{direction}.{name}": array for name, array in of_pools.items()}
@@ -187,17 +187,11 @@ def _of_language_model(
     return graphs, arrays
 
 
-def _pools(pooling: str) -> str:
-    """What is pooled where vectors of texts are wanted too."""
-    return POOLING if pooling == "sentences" else pooling
-
-
 def _of_pools(sentences: SentenceVectors, direction: str) -> Block:
     """What the pools of a direction add to a text's vector."""
-    mean, scale, of_pools = (
-        sentences.arrays[f"{direction}.{name}"] for name in ("mean", "scale", "map")
-    )
-    scale = np.float32(1) / (scale * np.sqrt(np.float32(len(scale))))
+    mean, deviation = sentences.pool_scales(direction)
+    scale = np.float32(1) / (deviation * np.sqrt(np.float32(len(deviation))))
+    of_pools = sentences.arrays[f"{direction}.map"]
     return Block(scale, -mean * scale, of_pools.T, np.zeros(sentences.size, np.float32))
 
 

@@ -115,7 +115,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         How many times lower the lowest learning rate is than the highest.
     max_epochs : int or "auto", default="auto"
         Number of passes over the texts. 0 uses a pretrained model as it is. "auto": 15, and none
-        for features of a pretrained model, nor where it is given fewer than 2,000 texts: what it
+        for features of a pretrained model, nor where it is given fewer than 500 texts: what it
         would learn of these helps no classifier. It reads their new words all the same.
     batch_size : int, default=16
         Number of text streams read side by side.

@@ -55,7 +55,7 @@ def fitted_on_all(y=LABELS, **params):
     """A classifier of both directions that is told of pools, meaning and words."""
     lm = language_model(direction="both", max_epochs=0).fit(TEXTS)
     lm.trained_ = with_sentences(lm.trained_)
-    return classifier(pooling="sentences", **params).fit(lm.transform(TEXTS), y)
+    return classifier(pooling="concat-layers", **params).fit(lm.transform(TEXTS), y)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ class TrainedClassifier(Answering):
     head_sizes : tuple of int
     pooling : str
         "sentences" are the pools that a language model's vectors of texts are made of, and these
-        vectors beside them, if it has learned such.
+        vectors beside them.
     weights : dict of str to dict of str to ndarray
         For each direction the state dict of a `TextClassifier`; empty before training.
     temperature : float
@@ -112,10 +112,14 @@ class TrainedClassifier(Answering):
         return sentences.size if self.pooling == "sentences" and sentences is not None else 0
 
     @property
+    def pools(self) -> str:
+        """What is pooled."""
+        return POOLING if self.pooling == "sentences" else self.pooling
+
+    @property
     def _head(self) -> dict[str, Any]:
         """What a `TextClassifier` is to know of its head."""
-        pooling = POOLING if self.pooling == "sentences" else self.pooling
-        return {"head_sizes": self.head_sizes, "pooling": pooling, "n_meaning": self.n_meaning}
+        return {"head_sizes": self.head_sizes, "pooling": self.pools, "n_meaning": self.n_meaning}
 
     def word_vectors(self, tokens: TokenLists) -> np.ndarray | None:
         """What the words of texts say of their meaning, if heads are given that."""

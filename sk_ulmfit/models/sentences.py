@@ -25,6 +25,9 @@ POOLING = "concat-layers"
 # cross-validation chooses.
 GAIN = np.float32(3.0)
 
+# Smallest deviation of a unit's pools, as a share of the median of all units'.
+_LEAST_DEVIATION = np.float32(0.3)
+
 
 class SentenceVectors:
     """Vectors of texts that agree with those of a teacher, and the scales of the pools.
@@ -79,9 +82,18 @@ class SentenceVectors:
             shapes |= {"words": (n_words, size), "weights": (n_words,), "offset": (size,)}
         return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
+    def pool_scales(self, direction: str) -> tuple[np.ndarray, np.ndarray]:
+        """Means and deviations that pools are standardised by, each of shape (pooled size,).
+
+        A unit that hardly ever moves in the texts that it was scaled by may do so after some
+        training: none counts as having moved less than a share of what others do.
+        """
+        mean, scale = (self.arrays[f"{direction}.{name}"] for name in ("mean", "scale"))
+        return mean, np.maximum(scale, _LEAST_DEVIATION * np.median(scale))
+
     def scaled(self, direction: str, pools: np.ndarray) -> np.ndarray:
         """Bring pools of shape (n, pooled size) to rows of about length 1."""
-        mean, scale = (self.arrays[f"{direction}.{name}"] for name in ("mean", "scale"))
+        mean, scale = self.pool_scales(direction)
         return (pools - mean) / (scale * np.sqrt(np.float32(len(mean))))
 
     def features(self, tokens: TokenLists, pools: dict[str, np.ndarray]) -> np.ndarray:
@@ -115,10 +127,8 @@ class SentenceVectors:
 
     def of_pools(self, direction: str) -> Meaning:
         """Build what makes vectors of the words' and of the pools of one direction."""
-        mean, scale, mapped = (
-            torch.from_numpy(self.arrays[f"{direction}.{name}"])
-            for name in ("mean", "scale", "map")
-        )
+        arrays = (*self.pool_scales(direction), self.arrays[f"{direction}.map"])
+        mean, scale, mapped = map(torch.from_numpy, arrays)
         return Meaning(mean, scale * len(mean) ** 0.5, mapped)
 
     def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:

@@ -16,6 +16,14 @@ from .budget import deadline_of
 # What `partial_fit` trains by, whatever the parameters are.
 ONE_EPOCH: dict[str, Any] = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
 
+# And a classifier's, in all layers.
+ONE_CLASSIFIER_EPOCH: dict[str, Any] = {
+    **ONE_EPOCH,
+    "head_start": "random",
+    "linear_share": 0.0,
+    "unfreeze_schedule": "full",
+}
+
 _log = logging.getLogger("sk_ulmfit")
 
 # Epochs of a language model's fine-tuning that is worth it.
@@ -30,10 +38,6 @@ _FEW_TEXTS = 500
 # So many for every class, where there are many.
 _FEW_TEXTS_A_CLASS = 40
 
-# Of fewer texts than this, R-Drop and a language model's fine-tuning bring less than the time that
-# they take, and either half of them soon says what a linear model is worth beside a network.
-FEW_TO_TRAIN_BY = 2000
-
 
 def fine_tuning_epochs(n_texts: int) -> int:
     """Epochs that a pretrained language model is worth fine-tuning for (stage 2).
@@ -42,7 +46,7 @@ def fine_tuning_epochs(n_texts: int) -> int:
     ----------
     n_texts : int
     """
-    return 0 if n_texts < FEW_TO_TRAIN_BY else FINE_TUNING_EPOCHS
+    return 0 if n_texts < _FEW_TEXTS else FINE_TUNING_EPOCHS
 
 
 def are_few(n_labelled: int, n_classes: int) -> bool:
@@ -72,10 +76,10 @@ def planned_training(
     Returns
     -------
     dict
-        "head_start", "max_epochs", "r_drop" and "linear_share", instead of "auto" (the last
-        may be "auto" still: held-out texts decide); "deadline", of the time budget, or None;
-        "reads_only", whether "auto" epochs of a pretrained language model are none;
-        "validation_fraction", of the texts, which are set aside, or None.
+        "head_start", "max_epochs" and "linear_share", instead of "auto" (the last may be "auto"
+        still: held-out texts decide); "deadline", of the time budget, or None; "reads_only",
+        whether "auto" epochs of a pretrained language model are none; "validation_fraction", of the
+        texts, which are set aside, or None.
     """
     deadline = deadline_of(classifier.time_budget)
     n_labelled = int(labelled.sum())
@@ -106,32 +110,8 @@ def planned_training(
         "head_start": begins,
         "max_epochs": n_epochs,
         "linear_share": share,
-        "r_drop": _weight_of_r_drop(classifier, n_labelled),
         "deadline": deadline,
         # A solution alone gains nothing by a language model that has been trained on its texts.
         "reads_only": share == 1 and bool(labelled.all()),
         "validation_fraction": fraction,
     }
-
-
-def planned_epoch(classifier: Any, labelled: np.ndarray) -> dict[str, Any]:
-    """What `partial_fit` trains by, in all layers.
-
-    Parameters
-    ----------
-    classifier : estimator
-    labelled : ndarray of bool
-        Which of the texts have a label.
-    """
-    return {
-        **ONE_EPOCH,
-        "head_start": "random",
-        "linear_share": 0.0,
-        "r_drop": _weight_of_r_drop(classifier, int(labelled.sum())),
-        "unfreeze_schedule": "full",
-    }
-
-
-def _weight_of_r_drop(classifier: Any, n_labelled: int) -> float:
-    given = classifier.r_drop
-    return float(n_labelled >= FEW_TO_TRAIN_BY) if given == "auto" else float(given)

@@ -22,9 +22,9 @@ from ..calibration import held_out_loss
 from ..models.classifier import TrainedClassifier
 from ..models.inference import pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
+from ..models.sentences import POOLING
 from ..models.words import WordTerm
 from ..text.rules import SPECIAL_TOKENS
-from .amount import FEW_TO_TRAIN_BY
 from .budget import clock, epochs_within, fits
 from .classifier import ClassifierOptions, Labelled, classifier_stage
 from .net import Outcome
@@ -34,8 +34,8 @@ from .rehearsal import classifier_seconds
 # No more texts than this are solved for, by chance: their vectors are held in memory.
 _MOST_SOLVED = 25_000
 
-# Texts that half of them can say something of.
-_FEWEST_HALVED = 20
+# From how many texts on, and up to how many, either half of them is asked what the other is worth.
+_FEWEST_HALVED, _MANY_TO_HALVE = 20, 2000
 
 # Epochs that a half of them is trained for, to say how much a training is worth.
 _EPOCHS_OF_A_HALF = 10
@@ -81,7 +81,7 @@ def head_stage(
             return start, outcome._replace(interrupt=interrupt)
         return start, classifier_stage(start, train, valid, options, seed)
     began = clock()
-    solution = begin_solved(replace(start, head_sizes=()), train, options, seed)
+    solution = begin_solved(start, train, options, seed)
     begin = solution if options.head_start == "solved" else start
     try:
         options = within_budget(begin, train, valid, options, seed, clock() - began)
@@ -153,7 +153,7 @@ def within_budget(
 
 
 def _are_halved(n_texts: int) -> bool:
-    return _FEWEST_HALVED <= n_texts < FEW_TO_TRAIN_BY
+    return _FEWEST_HALVED <= n_texts < _MANY_TO_HALVE
 
 
 def share_by_halves(
@@ -182,6 +182,7 @@ def share_by_halves(
         max_epochs=min(options.max_epochs, _EPOCHS_OF_A_HALF),
         linear_share=0.5,
         early_stopping=False,
+        r_drop=0.0,
         callbacks=(),
     )
     half = balanced_folds(targets, 2, seed)
@@ -245,7 +246,14 @@ def begin_solved(
     options: ClassifierOptions,
     seed: int,
 ) -> TrainedClassifier:
-    """Solve for the head of every direction of a language model."""
+    """Solve for the head of every direction of a language model.
+
+    It is told of the texts' meaning. (A trained network is not: the mean of both is better, the
+    more unlike they are.)
+    """
+    sentences = start.language_model.sentences
+    knows = start.pooling == POOLING and sentences is not None and sentences.size
+    start = replace(start, head_sizes=(), pooling="sentences" if knows else start.pooling)
     documents, targets, weights = train
     if len(documents) > _MOST_SOLVED:
         some = np.random.default_rng(seed).permutation(len(documents))[:_MOST_SOLVED]
@@ -302,7 +310,7 @@ def _scales(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of pools: the language model's, or those of the texts if it has none."""
     sentences = start.language_model.sentences
-    if sentences is None or start.pooling != "sentences":
+    if sentences is None or start.pools != POOLING:
         return pools.mean(axis=0), pools.var(axis=0)
-    mean, scale = (sentences.arrays[f"{direction}.{name}"] for name in ("mean", "scale"))
+    mean, scale = sentences.pool_scales(direction)
     return mean, scale**2

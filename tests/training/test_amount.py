@@ -10,7 +10,7 @@ import pytest
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
 from sk_ulmfit.training import amount, solved_head
-from sk_ulmfit.training.amount import are_few, fine_tuning_epochs, planned_training
+from sk_ulmfit.training.amount import are_few, fine_tuning_epochs
 from tests.helpers import banking
 
 
@@ -19,12 +19,11 @@ def few(monkeypatch):
     """Let twenty texts be many."""
     monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
     monkeypatch.setattr(amount, "_FEW_TEXTS_A_CLASS", 1)
-    for module in (amount, solved_head):
-        monkeypatch.setattr(module, "FEW_TO_TRAIN_BY", 20)
+    monkeypatch.setattr(solved_head, "_MANY_TO_HALVE", 20)
 
 
 def test_more_data_is_never_worth_less_training():
-    found = [fine_tuning_epochs(n) for n in (1, 500, 1999, 2000, 10**6)]
+    found = [fine_tuning_epochs(n) for n in (1, 100, 499, 500, 10**6)]
     assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
     assert are_few(499, 2) and are_few(770, 77) and not are_few(770, 2)
 
@@ -44,7 +43,7 @@ def test_few_labels_are_solved_for_in_seconds(caplog):
 
 @pytest.mark.parametrize("labelled", [60, 59])
 def test_a_solution_alone_needs_no_fine_tuning_but_for_texts_without_labels(monkeypatch, labelled):
-    monkeypatch.setattr(amount, "FEW_TO_TRAIN_BY", 20)
+    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
     monkeypatch.setattr(ULMFiTLanguageModel, "_auto_epochs", 1)
     texts, y = banking()
     y = np.where(np.arange(60) < labelled, y[:60], None)
@@ -88,10 +87,3 @@ def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, head_sizes=(4,), random_state=0).fit(texts, y)
     assert clf.trained_.head_sizes in {(4,), ()} and clf.n_epochs_ == 1
-
-
-@pytest.mark.parametrize(("n", "expected"), [(1999, 0.0), (2000, 1.0)])
-def test_few_texts_are_read_once_a_step(n, expected):
-    labelled = np.ones(n, dtype=bool)
-    assert planned_training(ULMFiTClassifier(), labelled, 2, False)["r_drop"] == expected
-    assert planned_training(ULMFiTClassifier(r_drop=0.3), labelled, 2, False)["r_drop"] == 0.3

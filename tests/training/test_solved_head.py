@@ -108,7 +108,7 @@ def knowing(data):
     return lm.fit_sentences(data[0], teacher, size=3, max_epochs=5)
 
 
-@pytest.mark.parametrize("pooling", ["sentences", "concat-layers", "mean"])
+@pytest.mark.parametrize("pooling", ["concat-layers", "mean"])
 def test_head_begins_at_the_solution_of_all_blocks(monkeypatch, data, knowing, pooling):
     solutions = []
 
@@ -122,7 +122,7 @@ def test_head_begins_at_the_solution_of_all_blocks(monkeypatch, data, knowing, p
     trained = clf.trained_
     found = trained.logits(documents.tokens, torch.device("cpu"), 70)
     for (blocks, solution), logits in zip(solutions, found, strict=True):
-        assert ("meaning" in blocks) == (pooling == "sentences")
+        assert ("meaning" in blocks) == (pooling == "concat-layers")
         expected = solution.intercept + sum(
             block @ solution.coef[name].T for name, block in blocks.items()
         )
@@ -145,11 +145,12 @@ def test_meaning_is_where_words_and_pools_point(data, knowing):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_a_trained_network_is_told_the_meaning_too(tmp_path, data, knowing):
+def test_training_goes_on_from_a_head_that_is_told_the_meaning(tmp_path, data, knowing):
     documents = knowing.transform(data[0])
-    clf = classifier(pooling="sentences").fit(documents, data[1])
+    params = {"pooling": "concat-layers", "max_epochs": 2, "linear_share": 0.0, "lr": 1e-3}
+    clf = solved(**params).fit(documents, data[1])
     expected = clf.predict_proba(data[2])
-    assert clf.score(data[2], data[3]) > 0.8
+    assert clf.trained_.n_meaning == 3 and clf.score(data[2], data[3]) > 0.8
     # Of texts whose words mean something else it says something else.
     shuffled = np.random.default_rng(0).permutation(knowing.trained_.sentences.arrays["words"])
     changed = SentenceVectors({**knowing.trained_.sentences.arrays, "words": shuffled})
@@ -163,9 +164,16 @@ def test_a_trained_network_is_told_the_meaning_too(tmp_path, data, knowing):
     assert clf.trained_.n_meaning == 3 and 0 < np.abs(going_on - expected).max() < 1
 
 
+def test_a_network_beside_is_told_pools_alone(data, knowing):
+    documents = knowing.transform(data[0])
+    params = {"pooling": "concat-layers", "max_epochs": 1, "linear_share": 0.5}
+    trained = classifier(**params).fit(documents, data[1]).trained_
+    assert (trained.n_meaning, trained.beside.n_meaning) == (0, 3)
+
+
 def test_without_word_features_words_speak_by_their_meaning_alone(tmp_path, data, knowing):
     documents = knowing.transform(data[0])
-    clf = solved(pooling="sentences", word_features=False).fit(documents, data[1])
+    clf = solved(pooling="concat-layers", word_features=False).fit(documents, data[1])
     assert not clf.trained_.words and clf.trained_.n_meaning == 3
     clf.save(tmp_path / "model")
     expected = clf.predict_proba(data[2])
@@ -253,7 +261,7 @@ def test_halves_judge_by_texts_that_they_have_not_seen(monkeypatch, data, docume
 
 @pytest.mark.parametrize("n", [10, 70])
 def test_of_very_few_and_of_many_texts_both_count_the_same(monkeypatch, data, documents, n):
-    monkeypatch.setattr(solved_head, "FEW_TO_TRAIN_BY", 60)
+    monkeypatch.setattr(solved_head, "_MANY_TO_HALVE", 60)
     clf = solved(max_epochs=1, lr=1e-3).fit(documents[0][:n], data[1][:n])
     assert (clf.linear_share_, clf.n_epochs_) == (0.5, 1)
 
