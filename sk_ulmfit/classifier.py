@@ -427,8 +427,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 UserWarning,
                 stacklevel=3,  # where it was called, behind scikit-learn's wrapper
             )
-        changes = {**ONE_CLASSIFIER_EPOCH, "relative": False}
-        return self._fit(X, targets, sample_weight, going_on, **changes)
+        return self._fit(X, targets, sample_weight, going_on, **ONE_CLASSIFIER_EPOCH)
 
     def _fit(
         self,

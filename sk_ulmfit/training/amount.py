@@ -16,12 +16,13 @@ from .budget import deadline_of
 # What `partial_fit` trains by, whatever the parameters are.
 ONE_EPOCH: dict[str, Any] = {"max_epochs": 1, "schedule": "constant", "early_stopping": False}
 
-# And a classifier's, in all layers.
+# And a classifier's: all layers, by weights of texts as they are given.
 ONE_CLASSIFIER_EPOCH: dict[str, Any] = {
     **ONE_EPOCH,
     "head_start": "random",
     "linear_share": 0.0,
     "unfreeze_schedule": "full",
+    "relative": False,
 }
 
 _log = logging.getLogger("sk_ulmfit")
