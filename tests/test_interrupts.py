@@ -48,7 +48,17 @@ def documents():
 
 
 @pytest.mark.parametrize("y", [LABELS, np.c_[LABELS == "age", LABELS != "age"].astype(int)])
-@pytest.mark.parametrize("params", [{}, {"early_stopping": True}, {"frozen_dropout": False}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"early_stopping": True},
+        {"frozen_dropout": False},
+        {"head_start": "solved", "linear_share": 0.0},
+        {"head_start": "solved", "linear_share": 0.5},
+        {"linear_share": 0.5},
+    ],
+)
 def test_a_classifier_that_was_interrupted_is_usable(documents, y, params, tmp_path):
     clf = classifier(callbacks=[CtrlC()], max_epochs=5, calibrate=True, **params)
     with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned so far"):
@@ -58,8 +68,11 @@ def test_a_classifier_that_was_interrupted_is_usable(documents, y, params, tmp_p
     assert np.isfinite(p).all() and len(clf.predict(documents)) == len(TEXTS)
     clf.set_params(callbacks=None).save(tmp_path / "model")
     np.testing.assert_array_equal(sk_ulmfit.load(tmp_path / "model").predict_proba(documents), p)
-    clf.partial_fit(documents, y)  # trains both directions
+    clf.set_params(calibrate=False).partial_fit(documents, y)  # trains both directions
     assert sorted(clf.trained_.weights) == ["backward", "forward"]
+    p = clf.predict_proba(documents)
+    clf.save(tmp_path / "model")
+    np.testing.assert_array_equal(sk_ulmfit.load(tmp_path / "model").predict_proba(documents), p)
 
 
 def test_going_on_keeps_what_an_interrupt_did_not_let_begin():

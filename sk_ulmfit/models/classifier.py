@@ -152,8 +152,9 @@ class TrainedClassifier(Answering):
             found.append(logits)
         if self.beside is None:
             return found
-        its = self.beside.logits(tokens, device, bptt)
-        return [self.mixed(*pair) for pair in zip(found, its, strict=True)]
+        # (it may have directions that an interrupt did not let the network begin)
+        its = dict(zip(self.beside.weights, self.beside.logits(tokens, device, bptt), strict=True))
+        return [self.mixed(own, its[d]) for d, own in zip(self.weights, found, strict=True)]
 
     def mixed(self, own: np.ndarray, its: np.ndarray) -> np.ndarray:
         """Logits of both models as one: their weighted sum is a mean of log-probabilities."""
@@ -270,10 +271,10 @@ class TrainedClassifier(Answering):
         own = bare._with_parts(description, parts)
         if "beside" not in description:
             return own
-        for direction in own.weights:
-            of_beside.setdefault(direction, {}).update(language_model.encoder_weights(direction))
+        for direction in of_beside.keys() & {*language_model.directions}:
+            of_beside[direction].update(language_model.encoder_weights(direction))
         beside = bare._with_parts(description["beside"], of_beside)
-        if beside.weights.keys() != own.weights.keys():
+        if not own.weights.keys() <= beside.weights.keys():
             raise ValueError(f"A linear model cannot be of {[*beside.weights]!r:.80}.")
         return replace(own, beside=beside)
 
@@ -308,8 +309,9 @@ class TrainedClassifier(Answering):
         bare = replace(self, head_sizes=tuple(head_sizes), pooling=pooling)
         sizes = language_model.sizes
         weights = {
-            direction: checked_weights(own, TextClassifier, sizes, n_classes, bptt=1, **bare._head)
-            for direction, own in parts.items()
+            d: checked_weights(parts[d], TextClassifier, sizes, n_classes, bptt=1, **bare._head)
+            for d in language_model.directions  # (a file has them in any order)
+            if d in parts
         }
         return replace(
             bare,

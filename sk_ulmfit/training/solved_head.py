@@ -95,15 +95,16 @@ def head_stage(
     outcome = classifier_stage(begin, train, valid, options, seed)
     if not outcome.history:
         return solution, outcome._replace(weights=solution.weights)
-    beside = solution.with_directions(outcome.weights)
+    begin = begin.with_directions(outcome.weights)
     if isinstance(share, str):
         assert valid is not None
         network = replace(begin, weights=outcome.weights)
+        beside = solution.with_directions(outcome.weights)
         own, its = (one.logits(valid[0], options.device, options.bptt) for one in (network, beside))
         share = choose_share(own, its, *valid[1:], start.multilabel)
     if share == 1:
         return solution, outcome._replace(weights=solution.weights)
-    mixed = replace(begin, weights={}, linear_share=share, beside=beside if share else None)
+    mixed = replace(begin, weights={}, linear_share=share, beside=solution if share else None)
     return mixed, outcome
 
 

@@ -373,6 +373,13 @@ def test_average_of_both_directions_and_of_labels(data):
     assert (clf.predict(documents) == rows).mean() > 0.85
     clf.set_params(linear_share=0.3).fit(documents, data[1])
     assert clf.score(documents, data[1]) > 0.8
+    # A file gives its arrays in any order.
+    description, arrays = clf.trained_.to_parts()
+    backward_first = dict(sorted(arrays.items(), key=lambda item: item[0].split("/")[-2]))
+    mixed = type(clf.trained_).from_parts(description, backward_first)
+    question = (documents.tokens, torch.device("cpu"), 70)
+    for one, other in zip(clf.trained_.logits(*question), mixed.logits(*question), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_what_goes_on_keeps_head_and_words(data, documents, at_start):
