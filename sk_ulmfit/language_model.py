@@ -386,7 +386,9 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             n_epochs = epochs_within(deadline, seconds, int(known is None), "language model")
             n_epochs = own_share().agreed(n_epochs)
             if n_epochs == 0:  # as if none had been asked for
-                start, documents = start_on(self, source, known, 0, seeds.start), None
+                documents = None
+                if not isinstance(texts, Iterator):  # (which has been read, by the words it has)
+                    start = start_on(self, source, known, 0, seeds.start)
         self._train(start, documents, seeds, going_on, max_epochs=n_epochs)
         self._scale_pools(source)
         return self

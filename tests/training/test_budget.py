@@ -190,6 +190,14 @@ def test_no_time_for_an_epoch_leaves_a_pretrained_model(ticks, data, tmp_path):
     assert_equal_weights(lm, plain)
 
 
+def test_no_time_for_an_epoch_on_texts_that_are_read_once(ticks, data, tmp_path):
+    language_model(max_epochs=0).fit(data[0]).save(tmp_path / "model")
+    params = {"output": "features", "pooling": "sentences", "time_budget": 5}
+    lm = language_model(pretrained=tmp_path / "model", **params).fit(text for text in data[0])
+    assert lm.n_epochs_ == 0
+    assert np.isfinite(lm.transform(data[0])).all()
+
+
 def test_from_a_random_start_there_is_an_epoch(ticks, data):
     with pytest.warns(UserWarning, match="time_budget is too small: an epoch of the language"):
         assert language_model(time_budget=5).fit(data[0]).n_epochs_ == 1
