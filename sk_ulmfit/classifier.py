@@ -477,7 +477,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         options = replace(options, seed=seeds.training)
         try:
             start, outcome = head_stage(start, train, valid, options, seeds.head)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             if not going_on and not isinstance(X, EncodedDocuments):
                 self._hand_over(language_model, error)
                 error.add_note(

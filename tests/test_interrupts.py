@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from skorch.callbacks import Callback
 
 import sk_ulmfit
+from sk_ulmfit.training import solved_head
 from sk_ulmfit.training.net import TrainingInterrupted
 from tests.helpers import banking, classifier, language_model
 
@@ -165,6 +166,16 @@ def test_a_refit_that_does_not_get_through_leaves_the_earlier_fit(stage, callbac
         assert raised.value.language_model.perplexity(TEXTS)
     if callback is AtOnce:
         assert "as it was before" in str(raised.value)
+
+
+def test_ctrl_c_while_a_head_is_solved_keeps_the_language_model(monkeypatch):
+    monkeypatch.setattr(solved_head, "solve", lambda *args: signal.raise_signal(signal.SIGINT))
+    recipe = language_model(emb_size=8, hidden_size=8, max_epochs=1)
+    clf = classifier(language_model=recipe, head_start="solved")
+    with pytest.raises(KeyboardInterrupt) as raised:
+        clf.fit(TEXTS, LABELS)
+    assert raised.value.language_model is clf.language_model_
+    assert clf.language_model_.n_epochs_ == 1 and not hasattr(clf, "trained_")
 
 
 def test_a_fit_that_fails_changes_no_seed():
