@@ -178,6 +178,16 @@ def test_ctrl_c_while_a_head_is_solved_keeps_the_language_model(monkeypatch):
     assert clf.language_model_.n_epochs_ == 1 and not hasattr(clf, "trained_")
 
 
+def test_ctrl_c_while_the_share_is_chosen_keeps_the_training(monkeypatch, documents):
+    monkeypatch.setattr(
+        solved_head, "choose_share", lambda *args: signal.raise_signal(signal.SIGINT)
+    )
+    clf = classifier(linear_share="auto", max_epochs="auto", head_sizes=(8,), calibrate=True)
+    with pytest.raises(TrainingInterrupted, match="what it had learned so far"):
+        clf.fit(documents, LABELS)
+    assert (clf.n_epochs_, clf.linear_share_) == (25, 0.5)
+
+
 def test_a_fit_that_fails_changes_no_seed():
     """The one that goes on after it is what it would be without it."""
     lm = language_model(emb_size=8, hidden_size=8, max_epochs=1, warm_start=True).fit(TEXTS)

@@ -100,8 +100,12 @@ def head_stage(
         assert valid is not None
         network = replace(begin, weights=outcome.weights)
         beside = solution.with_directions(outcome.weights)
-        own, its = (one.logits(valid[0], options.device, options.bptt) for one in (network, beside))
-        share = choose_share(own, its, *valid[1:], start.multilabel)
+        how = (options.device, options.bptt)
+        try:
+            own, its = (one.logits(valid[0], *how) for one in (network, beside))
+            share = choose_share(own, its, *valid[1:], start.multilabel)
+        except KeyboardInterrupt as interrupt:
+            share, outcome = 0.5, outcome._replace(interrupt=interrupt)
     if share == 1:
         return solution, outcome._replace(weights=solution.weights)
     mixed = replace(begin, weights={}, linear_share=share, beside=solution if share else None)
