@@ -147,7 +147,7 @@ def _of_networks(
             language_model.sizes,
             language_model.token_weights(direction).numpy(),
             trained.pools,
-            head_blocks(weights, direction in trained.solved),
+            head_blocks(weights),
             of_pools=_of_pools(sentences, direction) if trained.n_meaning else None,
             int8=int8,
         )

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..modules import POOLINGS
 from ..modules.awd_lstm import EncoderSizes
-from ..modules.classifier import LENGTH_OF_WORDS, length_of_meaning
+from ..modules.classifier import LENGTH_OF_WORDS, SOLVED_STEP
 from ..modules.pooling import pools_every_layer
 from .networks import Weights
 
@@ -64,16 +64,8 @@ class Block(NamedTuple):
         return graph.add("Gemm", shifted, *product, transB=1)
 
 
-def head_blocks(weights: Weights, solved: bool) -> list[Block]:
-    """The head of a `TextClassifier`.
-
-    Parameters
-    ----------
-    weights : dict of str to ndarray
-        Its state dict.
-    solved : bool
-        Whether it keeps the scale that it was solved at.
-    """
+def head_blocks(weights: Weights) -> list[Block]:
+    """The head of a `TextClassifier` of its state dict."""
     blocks: list[Block] = []
     while f"head.blocks.{len(blocks)}.weight" in weights:
         prefix = f"head.blocks.{len(blocks)}."
@@ -83,15 +75,14 @@ def head_blocks(weights: Weights, solved: bool) -> list[Block]:
         }
         scale = norm["weight"] / np.sqrt(norm["running_var"] + _EPS)
         shift = norm["bias"] - norm["running_mean"] * scale
-        n_in = len(scale)
-        weight, of_meaning = np.split(weights[f"{prefix}weight"], [n_in], axis=1)
+        weight, of_meaning = np.split(weights[f"{prefix}weight"], [len(scale)], axis=1)
         blocks.append(
             Block(
                 scale.astype(np.float32),
                 shift.astype(np.float32),
                 weight,
                 weights[f"{prefix}bias"],
-                of_meaning * np.float32(length_of_meaning(n_in, solved)),
+                of_meaning * np.float32(SOLVED_STEP),
             )
         )
     return blocks

@@ -28,11 +28,6 @@ SOLVED_STEP = 0.1
 LENGTH_OF_WORDS = 1.4
 
 
-def length_of_meaning(n_in: int, solved: bool) -> float:
-    """Length that all other inputs of a head have together, and the vector of a meaning too."""
-    return SOLVED_STEP if solved else math.sqrt(n_in)
-
-
 class HeadBlock(nn.Module):
     """Batch normalisation, dropout and a linear layer.
 
@@ -41,9 +36,9 @@ class HeadBlock(nn.Module):
     n_in, n_out : int
     dropout : float
     n_meaning : int, default=0
-        Length of a vector of the text's meaning among the inputs. Only its direction counts, whose
-        entries are not of equal size for good reasons: it is not normalised, but brought to the
-        length that all other inputs have together.
+        Length of a vector of the text's meaning among the inputs of a solved head. Only its
+        direction counts, whose entries are not of equal size for good reasons: it is not
+        normalised, but brought to the length that all other inputs have together.
 
     Attributes
     ----------
@@ -75,8 +70,7 @@ class HeadBlock(nn.Module):
         else:
             x = self.norm(x)
         if meaning is not None:
-            length = length_of_meaning(x.shape[1], self.keeps_scale)
-            x = torch.cat([x, length * meaning], dim=1)
+            x = torch.cat([x, SOLVED_STEP * meaning], dim=1)
         mask = source.draw(tuple(x.shape), self.dropout, x) if self.training else None
         x = x if mask is None else x * mask
         return F.linear(x, self.weight, self.bias)
