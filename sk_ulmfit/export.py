@@ -23,7 +23,7 @@ from .files import local_path, write_json
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.onnx_graph import OPSET, Block, head_blocks, network_graph
-from .models.sentences import GAIN, POOLING, SentenceVectors
+from .models.sentences import GAIN, SentenceVectors, pools_of
 from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST
 
 __all__ = ["export"]
@@ -170,7 +170,7 @@ def _of_language_model(
             trained.weights[direction],
             trained.sizes,
             trained.token_weights(direction).numpy(),
-            POOLING if pooling == "sentences" else pooling,
+            pools_of(pooling),
             (),
             int8=int8,
         )

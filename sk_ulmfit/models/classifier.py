@@ -15,7 +15,7 @@ from ..text.token_lists import TokenLists
 from .inference import predict_logits
 from .language_model import ENCODER_PREFIX, TrainedLanguageModel
 from .networks import Answering, Weights, check_size, checked_weights, empty_module, load_arrays
-from .sentences import POOLING
+from .sentences import pools_of
 from .words import WordTerm
 
 
@@ -114,7 +114,7 @@ class TrainedClassifier(Answering):
     @property
     def pools(self) -> str:
         """What is pooled."""
-        return POOLING if self.pooling == "sentences" else self.pooling
+        return pools_of(self.pooling)
 
     @property
     def _head(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from .networks import (
     load_arrays,
     to_arrays,
 )
-from .sentences import POOLING, SentenceVectors
+from .sentences import POOLING, SentenceVectors, pools_of
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
@@ -164,7 +164,7 @@ class TrainedLanguageModel(Answering):
                 tokens.reversed() if direction == "backward" else tokens,
                 device,
                 token_weights=self.token_weights(direction),
-                pooling=POOLING if pooling == "sentences" else pooling,
+                pooling=pools_of(pooling),
                 bptt=_POOLED_AT_ONCE,
             )
             for direction, module in self._networks(device).items()

@@ -29,6 +29,11 @@ GAIN = np.float32(3.0)
 _LEAST_DEVIATION = np.float32(0.3)
 
 
+def pools_of(pooling: str) -> str:
+    """Which pools are meant: "sentences" are those that vectors of texts stand beside."""
+    return POOLING if pooling == "sentences" else pooling
+
+
 class SentenceVectors:
     """Vectors of texts that agree with those of a teacher, and the scales of the pools.
 

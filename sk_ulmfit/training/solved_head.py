@@ -273,6 +273,7 @@ def begin_solved(
         documents if options.word_features else documents.take(range(0)),
         np.array(no_words),
     )
+    rows, of_words = counted.rows(documents), start.word_vectors(documents)
     found: dict[str, Weights] = {}
     chosen: dict[str, dict[str, float]] = {}
     words: dict[str, WordTerm] = {}
@@ -283,8 +284,8 @@ def begin_solved(
         load_arrays(module, {**to_arrays(module), **encoder})
         read = documents.reversed() if direction == "backward" else documents
         pools = pooled_vectors(module.to(options.device), read, options.device)
-        blocks: dict[str, Any] = {"form": pools, "words": counted.rows(documents)}
-        if (of_words := start.word_vectors(documents)) is not None:
+        blocks: dict[str, Any] = {"form": pools, "words": rows}
+        if of_words is not None:
             assert module.meaning is not None
             inputs = (torch.from_numpy(array).to(options.device) for array in (of_words, pools))
             blocks["meaning"] = module.meaning(*inputs).cpu().numpy()
@@ -293,11 +294,10 @@ def begin_solved(
         pools /= np.sqrt((variance + module.head.blocks[0].norm.eps) * pools.shape[1])
         solution = solve(blocks, targets, weights, len(start.classes), seed)
         none = np.zeros((len(start.classes), 0), np.float32)
-        of_form, of_words, of_meaning = (
-            solution.coef.get(name, none) for name in ("form", "words", "meaning")
-        )
-        term = replace(counted, coef=of_words)
-        parts = (mean, variance, np.hstack([of_form, of_meaning]), solution.intercept)
+        coef = {name: solution.coef.get(name, none) for name in ("form", "words", "meaning")}
+        term = replace(counted, coef=coef["words"])
+        of_head = np.hstack([coef["form"], coef["meaning"]])
+        parts = (mean, variance, of_head, solution.intercept)
         module.head.begin_at(*(torch.from_numpy(part) for part in parts))
         found[direction] = {**to_arrays(module), **encoder}  # (no copy of what is not trained)
         chosen[direction] = {"strength": solution.strength, **solution.shares}
