@@ -52,8 +52,11 @@ class AlignedText:
 
     def span(self, start: int, stop: int) -> Span | None:
         """Say what characters `start` to `stop` stand for; None if a rule has put them in."""
-        found = [(begin, end) for begin, end in self.origins[start:stop] if begin < end]
-        return (found[0][0], found[-1][1]) if found else None
+        while start < stop and _is_empty(self.origins[start]):
+            start += 1
+        while start < stop and _is_empty(self.origins[stop - 1]):
+            stop -= 1
+        return (self.origins[start][0], self.origins[stop - 1][1]) if start < stop else None
 
     def _origins_of(self, new: str, start: int, stop: int) -> list[Span]:
         """Where the characters of `new` come from, which replaces those here."""
@@ -72,6 +75,10 @@ class AlignedText:
             first = changed.index(word)
             whole = (origins[first][0], origins[first + len(word) - 1][1])
         return [whole] * (len(new) - n_same) + origins[len(changed) :]
+
+
+def _is_empty(span: Span) -> bool:
+    return span[0] == span[1]
 
 
 def aligned_rules(text: str) -> AlignedText:
