@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin, clone
-from sklearn.frozen import FrozenEstimator
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, check_sample_weight, fit_context
-from ._estimator import NOTHING_NEW, Seeds, ULMFiTEstimator, continued, refuse_fitted
+from ._estimator import NOTHING_NEW, ULMFiTEstimator, continued
+from ._fine_tuning import hand_over, handed_over, language_model_for
 from ._targets import (
     Targets,
     check_validation_set,
@@ -28,11 +28,10 @@ from ._targets import (
 )
 from .calibration import fit_temperature
 from .documents import EncodedDocuments
-from .language_model import ULMFiTLanguageModel, direction_named
+from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier
-from .models.names import directions_of, load_pretrained
 from .modules import POOLINGS
-from .schedules import UNFREEZE_SCHEDULES, layer_groups, trained_groups
+from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
@@ -459,7 +458,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             # (a temperature is of the weights that it was fitted for)
             start = self.trained_.at_temperature(1.0)
         else:
-            language_model, documents = self._language_model_stage(X, seeds, reads_only)
+            language_model, documents = self._language_model(X, seeds.start, reads_only)
             start = TrainedClassifier(
                 language_model.trained_,
                 targets.classes,
@@ -469,34 +468,29 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             )
         warn_of_long_texts(documents.lengths, self.max_length)
         fraction = validation_fraction if own_val is None else None
-        train, valid = set_aside(documents, targets, weights, fraction, seeds.split)
-        if own_val is not None:
-            texts, known = own_val
-            weights = document_weights(known, self.class_weight, None)
-            valid, _ = set_aside(self._tokens(texts, start), known, weights, None, seeds.split)
         options = replace(options, seed=seeds.training)
-        try:
+        brought = going_on or isinstance(X, EncodedDocuments)
+        with nullcontext() if brought else handed_over(self, language_model):
+            train, valid = set_aside(documents, targets, weights, fraction, seeds.split)
+            if own_val is not None:
+                texts, known = own_val
+                weights = document_weights(known, self.class_weight, None)
+                valid, _ = set_aside(self._tokens(texts, start), known, weights, None, seeds.split)
             start, outcome = head_stage(start, train, valid, options, seeds.head)
-        except (Exception, KeyboardInterrupt) as error:
-            if not going_on and not isinstance(X, EncodedDocuments):
-                self._hand_over(language_model, error)
-                error.add_note(
-                    "The language model is trained and kept: a fit with language_model="
-                    "FrozenEstimator(estimator.language_model_) takes it as it is. (Of an "
-                    "estimator that was fitted before, it is the error's language_model.)"
-                )
-            raise
         interrupt = outcome.interrupt
         if interrupt is not None and self._keeps_earlier(outcome.history, going_on):
             told = TrainingInterrupted([], NOTHING_NEW)
-            self._hand_over(language_model, told)
+            hand_over(self, language_model, told)
             raise told from interrupt
         # Directions that an interrupt did not let begin stay as they were, if they were trained.
         trained = replace(start, weights={**start.weights, **outcome.weights})
         if self.calibrate and valid is not None and interrupt is None:
-            logits = trained.logits(valid[0], options.device, self.bptt)
-            temperature = fit_temperature(logits, *valid[1:], trained.multilabel)
-            trained = trained.at_temperature(temperature)
+            try:
+                logits = trained.logits(valid[0], options.device, self.bptt)
+                temperature = fit_temperature(logits, *valid[1:], trained.multilabel)
+                trained = trained.at_temperature(temperature)
+            except KeyboardInterrupt as late:  # what has been trained is kept, as ever
+                interrupt = late
         history = continued(self.history_ if going_on else [], outcome.history)
         self._set_fitted(trained, language_model, history)
         self._count_fit(going_on, seeds)
@@ -510,15 +504,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             labelled = targets.labelled
             sample_weight = check_sample_weight(sample_weight, labelled)[labelled]
         return document_weights(targets, self.class_weight, sample_weight, relative=relative)
-
-    def _hand_over(self, language_model: ULMFiTLanguageModel, error: BaseException) -> None:
-        """Let a language model outlive the error after it: it may be hours of training.
-
-        An earlier fit stays whole: it is of another one.
-        """
-        error.language_model = language_model  # type: ignore[attr-defined]
-        if not hasattr(self, "trained_"):
-            self.language_model_ = language_model
 
     def _check_goes_on(self, targets: Targets) -> None:
         """Refuse a fit that would go on with another task or another head."""
@@ -541,74 +526,16 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             trained_groups(schedule, max(1, len(schedule)), 1)
         hidden_sizes(self.head_sizes, 1, self.head_start == "solved")
 
-    def _check_steps(self, language_model: ULMFiTLanguageModel) -> None:
-        """Refuse steps that the layers of a language model to be trained are too few for."""
-        steps, start = self.unfreeze_schedule, language_model.pretrained
-        if not isinstance(steps, str):
-            sizes = language_model if start is None else load_pretrained(start)
-            trained_groups(steps, len(layer_groups("classifier", sizes.n_layers)), 1)
-
-    def _language_model_stage(
-        self, X: list[str] | EncodedDocuments, seeds: Seeds, reads_only: bool
+    def _language_model(
+        self, X: list[str] | EncodedDocuments, seed: int, reads_only: bool
     ) -> tuple[ULMFiTLanguageModel, TokenLists]:
         """Get language model and documents ready: stage 2, unless a step before has done it."""
         if isinstance(X, EncodedDocuments):
             language_model = ULMFiTLanguageModel.from_trained(X.language_model, device=self.device)
             return language_model, self._cut(X.tokens)
-        given = self.language_model
-        refuse_fitted(
-            given,
-            "language_model",
-            "is used as it is",
-            "an unfitted one, as clone() of sklearn.base makes,",
-        )
-        if isinstance(given, FrozenEstimator):
-            # A copy: whatever becomes of the user's, this one stays what training began with.
-            language_model = copy.copy(given.estimator)
-            if not isinstance(language_model, ULMFiTLanguageModel):
-                raise TypeError(
-                    "language_model must be a ULMFiTLanguageModel, got a FrozenEstimator of "
-                    f"{type(language_model).__name__}."
-                )
-            check_is_fitted(language_model)
-        else:
-            language_model = self._fine_tuned(given, X, seeds, reads_only)
+        language_model = language_model_for(self, X, seed, reads_only)
         tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
         return language_model, self._cut(tokens)
-
-    def _fine_tuned(
-        self, given: Any, X: list[str], seeds: Seeds, reads_only: bool
-    ) -> ULMFiTLanguageModel:
-        """Fit a recipe on the texts, or the default one with weights to begin with."""
-        if isinstance(given, ULMFiTLanguageModel):
-            language_model = clone(given)
-        else:
-            language_model = ULMFiTLanguageModel(
-                given,
-                direction="forward" if given is None else direction_named(directions_of(given)),
-                device=self.device,
-                amp=self.amp,
-                verbose=self.verbose,
-            )
-        # Without a seed for both, that of an unfinished training in checkpoint_dir holds.
-        if language_model.random_state is None and self.random_state is not None:
-            language_model.set_params(random_state=seeds.start)
-        if self.time_budget is not None and language_model.time_budget is None:
-            language_model.set_params(time_budget=self.time_budget / 3)
-        self._check_steps(language_model)
-        try:
-            return language_model._fit(X, auto_epochs=0 if reads_only else None)
-        except TrainingInterrupted as interrupt:
-            told = TrainingInterrupted(
-                interrupt.history,
-                "Interrupted while the language model was trained. language_model_ holds what it "
-                "had learned; the classifier is not trained."
-                if not hasattr(self, "trained_")
-                else "Interrupted while the language model was trained: the estimator is fitted as "
-                "it was before. The error's language_model holds what it had learned.",
-            )
-            self._hand_over(language_model, told)
-            raise told from interrupt
 
     def _set_fitted(
         self,

@@ -188,6 +188,23 @@ def test_ctrl_c_while_the_share_is_chosen_keeps_the_training(monkeypatch, docume
     assert (clf.n_epochs_, clf.linear_share_) == (25, 0.5)
 
 
+@pytest.mark.parametrize("params", [{"max_epochs": 1}, {"head_start": "solved", "max_epochs": 0}])
+def test_ctrl_c_while_a_temperature_is_fitted_keeps_the_training(monkeypatch, documents, params):
+    clf = classifier(calibrate=True, **params).fit(documents, LABELS)
+    stops = classifier(calibrate=True, **params)
+    monkeypatch.setattr(
+        sk_ulmfit.classifier, "fit_temperature", lambda *args: signal.raise_signal(signal.SIGINT)
+    )
+    with pytest.raises(TrainingInterrupted, match="what it had learned so far"):
+        stops.fit(documents, LABELS)
+    assert stops.history_ == clf.history_ and stops.trained_.temperature == 1.0
+    np.testing.assert_array_equal(stops.predict(documents), clf.predict(documents))
+    before = stops.trained_
+    with pytest.raises(TrainingInterrupted, match="what it had learned so far"):
+        stops.fit(documents, LABELS[::-1])
+    assert stops.trained_ is not before
+
+
 def test_a_fit_that_fails_changes_no_seed():
     """The one that goes on after it is what it would be without it."""
     lm = language_model(emb_size=8, hidden_size=8, max_epochs=1, warm_start=True).fit(TEXTS)

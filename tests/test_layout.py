@@ -26,11 +26,11 @@ LAYERS = [
     {"_estimator", "_targets", "_start", "_sentences"},
     {"plotting"},
     {"lr_find", "range_test"},
-    {"language_model", "classifier"},
+    {"language_model", "_fine_tuning", "classifier"},
     {"explanation", "export", "persistence"},
 ]
 HEIGHTS = {part: height for height, parts in enumerate(LAYERS) for part in parts}
-ESTIMATORS = {"language_model", "classifier"}
+ESTIMATORS = {"language_model", "_fine_tuning", "classifier"}
 ABOVE_ESTIMATORS = LAYERS[-1]  # what is asked about fitted ones
 
 # What every part may import.

@@ -104,3 +104,11 @@ def test_documents_of_another_language_model_are_refused(documents):
     other = language_model(max_epochs=1, random_state=1).fit(VAL).transform(VAL)
     with pytest.raises(ValueError, match="another language model"):
         classifier().fit(documents, LABELS, X_val=other, y_val=VAL_LABELS)
+
+
+def test_the_language_model_outlives_them(documents):
+    """They cannot be refused before it has been trained."""
+    recipe = language_model(max_epochs=1, emb_size=8, hidden_size=8)
+    with pytest.raises(ValueError, match="another language model") as raised:
+        classifier(language_model=recipe).fit(TEXTS, LABELS, X_val=documents, y_val=LABELS)
+    assert raised.value.language_model.perplexity(TEXTS)

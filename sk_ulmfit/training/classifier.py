@@ -59,7 +59,6 @@ class ClassifierOptions(TrainingOptions):
     r_drop: float
     frozen_dropout: bool
     word_features: bool
-    calibrate: bool
 
     @property
     def solves(self) -> bool:
