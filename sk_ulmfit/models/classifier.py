@@ -154,12 +154,8 @@ class TrainedClassifier(Answering):
             return found
         # (it may have directions that an interrupt did not let the network begin)
         its = dict(zip(self.beside.weights, self.beside.logits(tokens, device, bptt), strict=True))
-        return [self.mixed(own, its[d]) for d, own in zip(self.weights, found, strict=True)]
-
-    def mixed(self, own: np.ndarray, its: np.ndarray) -> np.ndarray:
-        """Logits of both models as one: their weighted sum is a mean of log-probabilities."""
-        own_share, its_share = self.mixture
-        return np.float32(own_share) * own + np.float32(its_share) * its
+        pairs = zip(self.weights, found, strict=True)
+        return [mixed(own, its[direction], self.mixture) for direction, own in pairs]
 
     @property
     def mixture(self) -> tuple[float, float]:
@@ -349,6 +345,19 @@ def _classes_of(labels: Any, dtype: Any) -> np.ndarray:
     if restored.tolist() != labels or not in_order or (classes != classes).any():
         raise ValueError(f"The classes cannot be {labels!r:.80}.")
     return classes
+
+
+def mixed(own: np.ndarray, its: np.ndarray, shares: tuple[float, float]) -> np.ndarray:
+    """Logits of two models as one: their weighted sum is a mean of log-probabilities.
+
+    Parameters
+    ----------
+    own, its : ndarray of shape (n, n_outputs), float32
+    shares : tuple of float
+        What both are multiplied by.
+    """
+    own_share, its_share = map(np.float32, shares)
+    return np.asarray(own_share * own + its_share * its)
 
 
 def log_probabilities(

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..calibration import held_out_loss
-from ..models.classifier import TrainedClassifier
+from ..models.classifier import TrainedClassifier, mixed
 from ..models.inference import pooled_vectors
 from ..models.networks import Weights, load_arrays, to_arrays
 from ..models.sentences import POOLING
@@ -231,7 +231,7 @@ def choose_share(
     """
     losses = {
         share: held_out_loss(
-            [(1 - share) * one + share * other for one, other in zip(own, its, strict=True)],
+            [mixed(one, other, (1 - share, share)) for one, other in zip(own, its, strict=True)],
             1.0,
             *(targets, weights, multilabel),
         )
