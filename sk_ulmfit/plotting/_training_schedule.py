@@ -86,9 +86,17 @@ class TrainingScheduleDisplay:
         steps_per_epoch = int(epochs[0]["train_batch_count"])
         # Not by lr_decay: language models that begin with random weights have none.
         rates = estimator.lr * ended_with[0] / ended_with[0, -1]
-        schedule = _learning_rates(estimator, rates, steps_per_epoch, len(epochs))
+        # (early stopping ends before all that was planned; a time budget plans fewer)
+        planned = [len(_planned_groups(estimator, n_groups))]
+        if estimator.time_budget is not None:
+            planned.append(len(epochs))
         at_ends = slice(steps_per_epoch - 1, None, steps_per_epoch)
-        if schedule is None or not np.allclose(schedule[at_ends], ended_with, rtol=1e-6, atol=0):
+        for n_epochs in planned:
+            schedule = _learning_rates(estimator, rates, steps_per_epoch, n_epochs, len(epochs))
+            done = schedule[at_ends]
+            if len(done) == len(epochs) and np.allclose(done, ended_with, rtol=1e-6, atol=0):
+                break
+        else:
             raise ValueError(
                 "history_ is not that of one call to fit with the estimator's parameters: fit "
                 "went on (warm_start, partial_fit), or parameters were changed, or a callback "
@@ -150,8 +158,7 @@ class TrainingScheduleDisplay:
                 f"{n_layers}, {steps_per_epoch} and {estimator._n_epochs}."
             )
         names = group_names(estimator, n_layers)
-        unfreezing = getattr(estimator, "unfreeze_schedule", "full")
-        epochs = trained_groups(unfreezing, len(names), estimator._n_epochs)
+        epochs = _planned_groups(estimator, len(names))
         if is_classifier(estimator):
             decay = estimator.lr_decay
         else:
@@ -219,20 +226,25 @@ class TrainingScheduleDisplay:
         return list(kinds.values())
 
 
-def _learning_rates(estimator: Any, rates: np.ndarray, steps_per_epoch: int, n_epochs: int) -> Any:
-    """Rates of the groups in every step of the first `n_epochs`.
-
-    None if the parameters plan fewer epochs.
-    """
+def _planned_groups(estimator: Any, n_groups: int) -> list[tuple[int, ...]]:
+    """Layer groups that the parameters plan to train, by epoch."""
     unfreezing = getattr(estimator, "unfreeze_schedule", "full")
-    n_planned = estimator._n_epochs if isinstance(unfreezing, str) else sum(unfreezing)
-    if n_epochs > n_planned:
-        return None
+    return trained_groups(unfreezing, n_groups, estimator._n_epochs)
+
+
+def _learning_rates(
+    estimator: Any,
+    rates: np.ndarray,
+    steps_per_epoch: int,
+    n_planned: int,
+    n_epochs: int | None = None,
+) -> np.ndarray:
+    """Rates of the groups in every step of the first `n_epochs`, or of all that are planned."""
     factor = SCHEDULES[estimator.schedule]
     course = {"cut_frac": estimator.cut_frac, "lr_ratio": estimator.lr_ratio}
     n_steps = n_planned * steps_per_epoch
-    factors = [factor(step, n_steps, **course) for step in range(n_epochs * steps_per_epoch)]
-    return np.outer(factors, rates)
+    steps = range(n_steps)[: None if n_epochs is None else n_epochs * steps_per_epoch]
+    return np.outer([factor(step, n_steps, **course) for step in steps], rates)
 
 
 def _in_each_step(

@@ -93,8 +93,7 @@ def planned_training(
     if begins == "auto":
         few = chooses and are_few(n_labelled, n_classes) and classifier.head_sizes == "auto"
         begins = "solved" if few else "random"
-    if n_epochs == "auto":
-        n_epochs = 0 if begins == "solved" else CLASSIFIER_EPOCHS
+    n_epochs = 0 if begins == "solved" and n_epochs == "auto" else classifier._n_epochs
     if share == "auto" and not (chooses or begins == "solved"):
         share = 0.0
     if not (n_epochs or given_by_steps):

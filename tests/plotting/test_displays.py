@@ -163,6 +163,13 @@ def test_a_single_step_is_seen(ax):
     assert ax.lines[-1].get_marker() == "o"
 
 
+def test_schedule_over_as_many_epochs_as_a_time_budget_allows(ax, documents):
+    clf = classifier(max_epochs=100_000, time_budget=1).fit(documents, banking()[1])
+    display = TrainingScheduleDisplay.from_estimator(clf, ax=ax)
+    assert len(display.learning_rates) == clf.n_epochs_ * display.steps_per_epoch
+    assert display.learning_rates[-1].max() < 0.1 * display.learning_rates.max()
+
+
 def test_schedule_that_is_not_of_one_fit_is_refused(documents):
     labels = banking()[1]
     clf = classifier(max_epochs=1).fit(documents, labels)

@@ -70,7 +70,7 @@ def test_numbers_that_are_given_are_taken(params, n_epochs, solved):
 
 
 def test_many_labels_are_trained_by(few, monkeypatch):
-    monkeypatch.setattr(amount, "CLASSIFIER_EPOCHS", 2)
+    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 2)
     texts, y = banking(per_class=8)
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, random_state=0).fit(texts, y)
@@ -82,7 +82,7 @@ def test_many_labels_are_trained_by(few, monkeypatch):
 
 
 def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
-    monkeypatch.setattr(amount, "CLASSIFIER_EPOCHS", 1)
+    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 1)
     texts, y = banking(per_class=8)
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, head_sizes=(4,), random_state=0).fit(texts, y)
