@@ -25,7 +25,7 @@ from .networks import (
     load_arrays,
     to_arrays,
 )
-from .sentences import POOLING, SentenceVectors, pools_of
+from .sentences import SentenceVectors, pools_of
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
@@ -186,10 +186,7 @@ class TrainedLanguageModel(Answering):
         -------
         int
         """
-        if pooling != "sentences":
-            return len(self.directions) * pooled_size(pooling, self.sizes)
-        size = 0 if self.sentences is None else self.sentences.size
-        return size + self.n_features(POOLING)
+        return len(self.feature_names(pooling))
 
     def feature_names(self, pooling: str) -> list[str]:
         """Names of the entries of a document's vector, as `pooled` makes it.
@@ -203,17 +200,12 @@ class TrainedLanguageModel(Answering):
         -------
         list of str
         """
-        names = []
-        if pooling == "sentences":
-            pooling = POOLING
-            names = [f"sentence_{i}" for i in range(self.sentences.size if self.sentences else 0)]
-        pools = POOLINGS[pooling]
-        width = pooled_size(pooling, self.sizes) // len(pools)
-        return names + [
-            f"{direction}_{pool}_{i}"
-            for direction in self.directions
-            for pool in pools
-            for i in range(width)
+        size = self.sentences.size if pooling == "sentences" and self.sentences else 0
+        pools = POOLINGS[pools_of(pooling)]
+        width = pooled_size(pools_of(pooling), self.sizes) // len(pools)
+        return [
+            *(f"sentence_{i}" for i in range(size)),
+            *(f"{d}_{pool}_{i}" for d in self.directions for pool in pools for i in range(width)),
         ]
 
     def nll(self, tokens: TokenLists, device: torch.device, bptt: int) -> tuple[float, int]:

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from ..modules import Meaning, pooled_size
 from ..modules.awd_lstm import EncoderSizes
-from ..text.bag_of_words import unit_rows
+from ..text.bag_of_words import mean_vectors, unit_rows
 from ..text.token_lists import TokenLists
 from ..text.vocabulary import Vocabulary
 from .networks import checked_weights
@@ -124,11 +124,8 @@ class SentenceVectors:
 
     def word_vectors(self, tokens: TokenLists) -> np.ndarray:
         """What the words of texts add to their vectors, shape (n_documents, size)."""
-        words, weights = self.arrays["words"], self.arrays["weights"][tokens.ids]
-        shape = (len(tokens), len(words))
-        counts = sparse.csr_matrix((weights, tokens.ids, tokens.offsets), shape)
-        means = np.asarray(counts @ words / counts.sum(axis=1), dtype=np.float32)
-        return np.asarray(means + self.arrays["offset"])
+        means = mean_vectors(tokens, self.arrays["words"], self.arrays["weights"])
+        return means + self.arrays["offset"]
 
     def of_pools(self, direction: str) -> Meaning:
         """Build what makes vectors of the words' and of the pools of one direction."""
