@@ -154,7 +154,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the training, which are used as they are, not copied. One that raises
-        `KeyboardInterrupt` ends the training of that direction, as skorch's own do.
+        `KeyboardInterrupt` ends the training of that direction, as skorch's own do. Where nothing
+        is trained none is called; a warning says so if that is what ``max_epochs="auto"`` chose.
         ``EpochScoring("accuracy", lower_is_better=False)`` puts that of the texts set aside (for
         `early_stopping` or `calibrate`) into `history_`. What scores see of classes is their
         numbers in `classes_`; of two directions they see the one in training, of R-Drop's two

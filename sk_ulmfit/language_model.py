@@ -35,7 +35,12 @@ from .text.files import texts_in, texts_or_stream
 from .text.notices import warn_of_unknown_words
 from .text.token_lists import TokenLists
 from .text.validation import check_texts
-from .training.amount import FINE_TUNING_EPOCHS, ONE_EPOCH, fine_tuning_epochs
+from .training.amount import (
+    FINE_TUNING_EPOCHS,
+    ONE_EPOCH,
+    fine_tuning_epochs,
+    warn_of_idle_callbacks,
+)
 from .training.budget import deadline_of, epochs_within
 from .training.checkpoints import claim_directory, run_directory
 from .training.devices import resolve_device
@@ -155,7 +160,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         Number of processes that tokenise texts of files and iterables.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the training, which are used as they are, not copied. One that raises
-        `KeyboardInterrupt` ends the training of that direction, as skorch's own do.
+        `KeyboardInterrupt` ends the training of that direction, as skorch's own do. Where nothing
+        is trained none is called; a warning says so if that is what ``max_epochs="auto"`` chose.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     amp : bool or "auto", default="auto"
@@ -372,6 +378,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
         known = self.trained_ if going_on else pretrained_model(self, source)
         n_epochs = self._epochs_on(texts, going_on, auto_epochs)
+        warn_of_idle_callbacks(self, n_epochs)
         with own_share().first_alone():
             if directory is not None and self.checkpoint_dir is not None:
                 description = describe_training(self, source, known, n_epochs)

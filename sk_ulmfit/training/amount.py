@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .._warnings import warn
 from .budget import deadline_of
 
 # What `partial_fit` trains by, whatever the parameters are.
@@ -60,6 +61,27 @@ def are_few(n_labelled: int, n_classes: int) -> bool:
     return n_labelled < max(_FEW_TEXTS, _FEW_TEXTS_A_CLASS * n_classes)
 
 
+def warn_of_idle_callbacks(estimator: Any, n_epochs: int) -> None:
+    """Say that nobody will call the callbacks of an estimator that chose to train nothing.
+
+    Parameters
+    ----------
+    estimator : ULMFiTClassifier or ULMFiTLanguageModel
+    n_epochs : int
+        What it chose, if it did.
+
+    Warns
+    -----
+    UserWarning
+    """
+    given = estimator.callbacks is not None and len(estimator.callbacks) > 0
+    if given and n_epochs == 0 and estimator.max_epochs == "auto":
+        warn(
+            "callbacks are not called: there is no training, which for these texts max_epochs="
+            '"auto" takes for the best. Set max_epochs to a number to train.'
+        )
+
+
 def planned_training(
     classifier: Any, labelled: np.ndarray, n_classes: int, going_on: bool
 ) -> dict[str, Any]:
@@ -99,6 +121,7 @@ def planned_training(
     if not (n_epochs or given_by_steps):
         share = float(begins == "solved")
     if chooses:
+        warn_of_idle_callbacks(classifier, n_epochs)
         _log.info(
             "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
             *(n_labelled, n_classes, begins, n_epochs),

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
@@ -67,6 +68,18 @@ def test_numbers_that_are_given_are_taken(params, n_epochs, solved):
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, random_state=0, **params).fit(texts, y)
     assert (clf.n_epochs_, bool(clf.trained_.solved)) == (n_epochs, solved)
+
+
+@pytest.mark.parametrize("params", [{}, {"head_start": "solved"}])
+def test_callbacks_that_nobody_calls_are_told_of(params):
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
+    clf = ULMFiTClassifier(lm, random_state=0, callbacks=[Callback()], **params)
+    with pytest.warns(UserWarning, match="callbacks are not called"):
+        clf.fit(texts, y)
+    with pytest.warns(UserWarning, match="callbacks are not called"):
+        ULMFiTLanguageModel(callbacks=[Callback()]).fit(texts)
+    clf.set_params(max_epochs=0).fit(texts, y)  # as it was asked for
 
 
 def test_many_labels_are_trained_by(few, monkeypatch):
