@@ -19,12 +19,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
-from torch import Tensor
+from skorch.callbacks import Callback
 
-from .._compat import EARLY_STOPPING_STATE
 from .._warnings import warn
-from ..callbacks import ScheduledLR
 from ..files import DirectoryLock, atomic_write, local_path, read_json, write_json
 from ..models.directory import plain
 from .distributed import Share, own_share
@@ -36,11 +33,10 @@ _AGREED_EVERY = 100
 
 
 class Checkpoints(Callback):
-    """Write the whole state of a language model's training to a file from time to time.
+    """Write the progress of a `ResumableNet` to a file from time to time, and take it up.
 
-    The state is that of weights, optimizer, random generators, schedule and early stopping, the
-    place in the stream and what the network carries along there. Where the file cannot be
-    written, on a full disk say, there is a warning, and the training goes on.
+    Where the file cannot be written, on a full disk say, there is a warning, and the training goes
+    on.
 
     Parameters
     ----------
@@ -49,10 +45,6 @@ class Checkpoints(Callback):
         Time between two checkpoints. 0 writes one after every batch.
     share : Share
         Only the first of several processes writes.
-
-    Notes
-    -----
-    The state of callbacks of the user's own is not kept.
     """
 
     def __init__(self, file: Path, minutes: float, share: Share):
@@ -72,20 +64,12 @@ class Checkpoints(Callback):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.written_ = time.monotonic()
         self.n_batches_ = 0
-        self.batches_: list[list[float]] = []
         if self.file.is_file():
             saved = self._read(torch.device(net.device))
             try:
-                self._take_up(net, saved)
+                net.take_up(saved)
             except Exception as error:  # written by another version, say
                 raise _damaged(self.file, error) from error
-
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
-        for loss, size in self.batches_:
-            net.history.new_batch()
-            net.history.record_batch("train_loss", loss)
-            net.history.record_batch("train_batch_size", int(size))
-        self.batches_ = []
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         if not training:
@@ -96,80 +80,12 @@ class Checkpoints(Callback):
         due = time.monotonic() - self.written_ >= 60 * self.minutes
         if self.share.agreed(due):
             net.check_weights()  # a training that goes on from NaN would never end otherwise
-            self._write(self._unfinished(net))
+            self._write({"finished": False, **net.progress()})
             self.written_ = time.monotonic()
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if net.interrupt_ is None:
-            self._write(
-                {
-                    "finished": True,
-                    "history": json.dumps(_epochs(net), default=plain),
-                    "module": _unwrapped(net.module_.state_dict()),
-                }
-            )
-
-    def _unfinished(self, net: Any) -> dict[str, Any]:
-        batches = [
-            [row["train_loss"], row["train_batch_size"]] for row in net.history[-1]["batches"]
-        ]
-        stopping = _callback(net, EarlyStopping)
-        return {
-            "finished": False,
-            "module": _unwrapped(net.module_.state_dict()),
-            "optimizer": net.optimizer_.state_dict(),
-            "generator": net.masks.generator.get_state(),
-            "shuffle": json.dumps(net.epoch_begins_with_),
-            "step": _callback(net, ScheduledLR).step_,
-            "history": json.dumps(_epochs(net)[:-1], default=plain),
-            "batches": torch.tensor(batches, dtype=torch.float64),
-            "carried": [
-                [self.share.joined(part, dim=1) for part in layer] for layer in net.state_ or ()
-            ],
-            "best_scores": {
-                name: float(callback.best_score_)
-                for name, callback in net.callbacks_
-                if isinstance(callback, PassthroughScoring)
-            },
-            "stopping": json.dumps(
-                stopping and {name: getattr(stopping, name) for name in EARLY_STOPPING_STATE},
-                default=plain,
-            ),
-            "best": stopping and _unwrapped(stopping.best_model_weights_ or {}),
-        }
-
-    def _take_up(self, net: Any, saved: dict[str, Any]) -> None:
-        prefix = "module." if self.share.count > 1 else ""
-
-        def wrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {prefix + name: tensor for name, tensor in weights.items()}
-
-        net.module_.load_state_dict(wrapped(saved["module"]))
-        net.optimizer_.load_state_dict(saved["optimizer"])
-        generator = saved["generator"].cpu()
-        if generator.shape == net.masks.generator.get_state().shape:
-            net.masks.generator.set_state(generator)
-        # else: from another kind of device, whose random numbers cannot be had here
-        net.epoch_begins_with_ = json.loads(saved["shuffle"])
-        _callback(net, ScheduledLR).step_ = saved["step"]
-        for epoch in json.loads(saved["history"]):
-            net.history.new_epoch()
-            for name, value in epoch.items():
-                net.history.record(name, value)
-        self.batches_ = saved["batches"].tolist()
-        net.first_batch_ = len(self.batches_)
-        net.state_ = [
-            tuple(part[:, self.share.rows(part.shape[1])].contiguous() for part in layer)
-            for layer in saved["carried"]
-        ]
-        for name, callback in net.callbacks_:
-            if name in saved["best_scores"]:
-                callback.best_score_ = saved["best_scores"][name]
-        stopping = _callback(net, EarlyStopping)
-        if stopping is not None:
-            for name, value in json.loads(saved["stopping"]).items():
-                setattr(stopping, name, value)
-            stopping.best_model_weights_ = wrapped(saved["best"]) or None
+            self._write({"finished": True, **net.result()})
 
     def _write(self, state: dict[str, Any]) -> None:
         if not self.share.is_first:
@@ -338,19 +254,3 @@ def claim_directory(
             "call fit as before to go on."
         )
     return found
-
-
-def _callback(net: Any, kind: type) -> Any:
-    return next((callback for _, callback in net.callbacks_ if isinstance(callback, kind)), None)
-
-
-def _epochs(net: Any) -> list[dict[str, Any]]:
-    return [
-        {name: value for name, value in epoch.items() if name != "batches"}
-        for epoch in net.history.to_list()
-    ]
-
-
-def _unwrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the names that they have without `DistributedDataParallel`."""
-    return {name.removeprefix("module."): tensor for name, tensor in weights.items()}

@@ -32,12 +32,12 @@ from .distributed import Share, own_share
 from .embeddings import gradients_of_rows
 from .net import (
     Outcome,
-    ResumableNet,
     TrainingOptions,
     common_arguments,
     each_direction,
     history_of,
 )
+from .resumable import ResumableNet
 from .sampled_softmax import sampled_next_token_loss
 
 # From which size on the softmax is sampled, and how many words are drawn, unless users say so.
@@ -184,7 +184,14 @@ class LanguageModelNet(ResumableNet):
         Let lookups in the embedding give sparse gradients (see `gradients_of_rows`).
     **kwargs
         Of `ResumableNet`.
+
+    Attributes
+    ----------
+    state_ : list or None
+        What the batch before ended with; None where a stream begins.
     """
+
+    state_: Any = None
 
     def __init__(
         self,
@@ -203,6 +210,24 @@ class LanguageModelNet(ResumableNet):
             module: torch.nn.Module = self.module_  # type: ignore[has-type]
             self.module_ = DistributedDataParallel(module.to(self.device))
         return self
+
+    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
+        if not (training and self.first_batch_):
+            self.state_ = None
+        super().run_single_epoch(iterator, training, *args, **kwargs)
+
+    def progress(self) -> dict[str, Any]:
+        carried = [
+            [self.share.joined(part, dim=1) for part in layer] for layer in self.state_ or ()
+        ]
+        return {**super().progress(), "carried": carried}
+
+    def take_up(self, saved: dict[str, Any]) -> None:
+        super().take_up(saved)
+        self.state_ = [
+            tuple(part[:, self.share.rows(part.shape[1])].contiguous() for part in layer)
+            for layer in saved["carried"]
+        ]
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         step: dict[str, Any] = super().train_step(batch, **fit_params)

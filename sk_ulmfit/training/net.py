@@ -217,43 +217,6 @@ class ULMFiTNet(NeuralNet):
         )
 
 
-class ResumableNet(ULMFiTNet):
-    """A net whose training goes on from a checkpoint, also from the middle of an epoch.
-
-    Attributes
-    ----------
-    state_ : list or None
-        What the network carries along, as the batch before ended with.
-    first_batch_ : int
-        Where the next epoch begins; above 0 after a checkpoint was taken up.
-    epoch_begins_with_ : dict
-        State of the random generator that shuffles, before it drew the epoch's order.
-    """
-
-    state_: Any = None
-    first_batch_ = 0
-    epoch_begins_with_: Any = None
-
-    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kw: Any) -> ULMFiTNet:
-        # History has epochs in it if a checkpoint was taken up.
-        return super().fit_loop(X, y, epochs=self.max_epochs - len(self.history), **kw)
-
-    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
-        if not training or iterator is None:
-            self.state_ = None
-            super().run_single_epoch(iterator, training, *args, **kwargs)
-            return
-        random = iterator.dataset.rng.bit_generator
-        if self.first_batch_:
-            random.state = self.epoch_begins_with_
-        else:
-            self.epoch_begins_with_ = random.state
-            self.state_ = None
-        iterator.first_batch, self.first_batch_ = self.first_batch_, 0
-        super().run_single_epoch(iterator, training, *args, **kwargs)
-        self.history.record("train_batch_count", len(self.history[-1]["batches"]))
-
-
 # How many times the loss in the beginning, or of a constant answer, is far above it.
 _ASTRAY = 2.0
 

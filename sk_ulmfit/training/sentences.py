@@ -30,7 +30,8 @@ from .checkpoints import Checkpoints
 from .devices import mixed_precision
 from .distributed import Share
 from .language_model import LanguageModelOptions
-from .net import ResumableNet, TrainingInterrupted, common_arguments, history_of
+from .net import TrainingInterrupted, common_arguments, history_of
+from .resumable import ResumableNet
 
 # Texts computed between two writes to a file.
 _BLOCK = 4096
