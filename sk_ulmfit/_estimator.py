@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state
 
 from ._compat import Interval, StrOptions
 from ._parameters import describe_parameters
+from ._random import random_numbers
 from ._version import __version__
 from ._warnings import warn
 from .models.directory import digest_of_model, write_model
@@ -258,14 +258,6 @@ class ULMFiTEstimator(BaseEstimator):
                 "readable."
             )
         super().__setstate__(state)
-
-
-def random_numbers(random_state: Any) -> np.random.RandomState:
-    """Turn a `random_state` into a generator.
-
-    None draws its seed from the system: numpy's global state stays as it was.
-    """
-    return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 def continued(before: list[dict[str, Any]], epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:

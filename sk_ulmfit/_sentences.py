@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._estimator import random_numbers
+from ._random import random_numbers
 from .models import TrainedLanguageModel
 from .models.sentences import POOLING, SentenceVectors, scales
 from .text.corpus import TextSource, source_of

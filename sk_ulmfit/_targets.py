@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import reprlib
 from collections.abc import Set
 from contextlib import suppress
@@ -12,7 +11,6 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,6 +20,7 @@ from .documents import EncodedDocuments
 from .text.token_lists import TokenLists
 from .text.validation import check_texts, is_missing
 from .training.classifier import Labelled
+from .training.net import split_rows
 
 _SEVERAL_LABELS = (
     "Make an indicator matrix of several labels a text: "
@@ -449,12 +448,12 @@ def set_aside(
     rows = np.flatnonzero(weights)
     parts = [rows]
     if fraction is not None and len(rows) > 1:
-        parts = [*split_rows(targets, rows, fraction, seed)]
+        parts = [*split_labelled(targets, rows, fraction, seed)]
     labelled = [(documents.take(part), targets.codes[part], weights[part]) for part in parts]
     return labelled[0], labelled[1] if len(parts) > 1 and len(parts[1]) else None
 
 
-def split_rows(
+def split_labelled(
     targets: Targets, rows: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split `rows` into those to train on and those that are set aside.
@@ -462,18 +461,16 @@ def split_rows(
     Classes keep their shares where that can be done. Of every class at least one
     row stays, so that it is learned: of a class with one member, that.
     """
-    n_held_out = min(math.ceil(fraction * len(rows)), len(rows) - 1)
-    options = {"test_size": n_held_out, "random_state": seed}
     if targets.multilabel:
-        return train_test_split(rows, **options)
+        return split_rows(rows, fraction, seed)
     codes = targets.codes[rows]
     counts = np.bincount(codes)
     # A class with one member cannot be shared out: it goes with the largest.
     strata = np.where(counts[codes] == 1, counts.argmax(), codes)
     try:
-        kept, held_out = train_test_split(rows, stratify=strata, **options)
+        kept, held_out = split_rows(rows, fraction, seed, strata)
     except ValueError:  # fewer rows on one side than classes
-        kept, held_out = train_test_split(rows, **options)
+        kept, held_out = split_rows(rows, fraction, seed)
     found, first = np.unique(targets.codes[held_out], return_index=True)
     back = first[~np.isin(found, targets.codes[kept])]
     return np.r_[kept, held_out[back]], np.delete(held_out, back)

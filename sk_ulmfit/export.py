@@ -5,7 +5,6 @@ Needs onnx: ``pip install sk-ulmfit[onnx]``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._version import __version__
 from .classifier import ULMFiTClassifier
-from .files import local_path, write_json
+from .files import local_path, sha256, write_json
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.onnx_graph import OPSET, Block, head_blocks, network_graph
@@ -212,7 +211,7 @@ def _write(folder: Path, described: dict[str, Any], files: dict[str, bytes]) -> 
         digests = {}
         for name, content in files.items():
             (temporary / name).write_bytes(content)
-            digests[name] = hashlib.sha256(content).hexdigest()
+            digests[name] = sha256(content)
         write_json(temporary / MANIFEST, {**described, "sha256_of_files": digests})
         if folder.exists():
             folder.rmdir()  # it is empty, and Windows renames to what is not there

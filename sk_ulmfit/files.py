@@ -207,12 +207,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+@contextmanager
+def blamed_on(path: Any) -> Iterator[None]:
+    """Name a directory in the error that its content leads to."""
+    try:
+        yield
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # a file that somebody made can lead to any
+        raise ValueError(f"{path} does not hold what it should: {error}") from error
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 of what a file holds."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
+    """SHA-256 of a file that may be larger than memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checksum(content: dict[str, Any]) -> str:
     """SHA-256 of a JSON-able dict, the same however it is laid out in a file."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("ascii")).hexdigest()
+    return sha256(json.dumps(content, sort_keys=True).encode("ascii"))

@@ -22,8 +22,8 @@ from ._estimator import (
     Seeds,
     ULMFiTEstimator,
     continued,
-    random_numbers,
 )
+from ._random import random_numbers
 from ._sentences import sentence_stage, with_scales
 from ._start import describe_training, pretrained_model, start_on
 from .documents import EncodedDocuments

@@ -7,9 +7,10 @@ from typing import Any
 
 from ._parameters import with_parameters
 from .classifier import ULMFiTClassifier
+from .files import blamed_on
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
-from .models.directory import blamed_on, read_model
+from .models.directory import read_model
 from .models.sentences import SentenceVectors
 from .models.words import WordTerm
 from .text.subwords import SubwordTokenizer

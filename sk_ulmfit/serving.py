@@ -7,18 +7,16 @@ onnxruntime, tokenizers and numpy.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .files import local_path, read_json
+from .files import blamed_on, local_path, read_json, sha256
 from .text.bag_of_words import mean_vectors, tfidf, unit_rows
 from .text.token_lists import TokenLists
 from .text.tokenizers import Tokenizer, tokenizer_from_dict
@@ -326,7 +324,7 @@ def load(path: str | os.PathLike[str], *, n_threads: int = 1) -> Any:
     """
     folder = local_path(path)
     manifest, files = _read_folder(folder)
-    with _blamed_on(folder):
+    with blamed_on(folder):
         tokenizer = tokenizer_from_dict(json.loads(files["tokenizer.json"]))
         with np.load(BytesIO(files["arrays.npz"]), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -360,30 +358,19 @@ def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
             "below. Upgrade sk_ulmfit."
         )
     files = {}
-    with _blamed_on(folder):
+    with blamed_on(folder):
         for name, digest in manifest["sha256_of_files"].items():
             if Path(name).name != name:
                 raise ValueError(f"{name!r} is not a file of the folder.")
             if not (folder / name).is_file():
                 raise ValueError(f"there is no {name}. Export the model again.")
             files[name] = (folder / name).read_bytes()
-            if hashlib.sha256(files[name]).hexdigest() != digest:
+            if sha256(files[name]) != digest:
                 raise ValueError(
                     f"{name} is damaged, its checksum is not the one it was written with. Export "
                     "the model again."
                 )
     return manifest, files
-
-
-@contextmanager
-def _blamed_on(folder: Path) -> Iterator[None]:
-    """Name the folder in the error that its content leads to."""
-    try:
-        yield
-    except (OSError, ImportError):
-        raise
-    except Exception as error:  # a file that somebody made can lead to any
-        raise ValueError(f"{folder} does not hold what it should: {error}") from error
 
 
 def _session(graph: bytes, file: Path, n_threads: int) -> Any:

@@ -19,7 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Parts of the package by height, lowest first. A part imports from its own height or below.
 LAYERS = [
-    {"_version", "_compat", "_forks", "_warnings", "files", "progress_bar"},
+    {"_version", "_compat", "_forks", "_random", "_warnings", "files", "progress_bar"},
     {"modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
     {"documents", "calibration", "training", "_parameters", "serving"},
@@ -45,6 +45,7 @@ FOREIGN = {
     "text": {"torch", "skorch"},
     "schedules": {"torch", "skorch", "sklearn"},
     "_forks": {"torch", "skorch", "sklearn"},
+    "_random": {"torch", "skorch"},
     "_warnings": {"torch", "skorch", "sklearn"},
     "serving": {"torch", "skorch", "sklearn", "scipy", "safetensors", "joblib", "onnx"},
     "datasets": {"torch", "skorch"},

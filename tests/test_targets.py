@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_ulmfit._targets import document_weights, encode_targets, read_classes, split_rows
+from sk_ulmfit._targets import document_weights, encode_targets, read_classes, split_labelled
 from tests.helpers import banking, classifier, language_model
 
 
@@ -380,7 +380,7 @@ def test_balanced_weights_do_not_count_texts_of_weight_zero(documents):
 def split(codes: list[int], fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Classes of what is kept and of what is held out."""
     y = np.array(codes)
-    kept, held_out = split_rows(encode_targets(y, len(y)), np.arange(len(y)), fraction, seed)
+    kept, held_out = split_labelled(encode_targets(y, len(y)), np.arange(len(y)), fraction, seed)
     assert sorted([*kept, *held_out]) == list(range(len(y)))
     return y[kept], y[held_out]
 

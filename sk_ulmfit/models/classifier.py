@@ -14,7 +14,16 @@ from ..modules import TextClassifier
 from ..text.token_lists import TokenLists
 from .inference import predict_logits
 from .language_model import ENCODER_PREFIX, TrainedLanguageModel
-from .networks import Answering, Weights, check_size, checked_weights, empty_module, load_arrays
+from .networks import (
+    Answering,
+    Weights,
+    check_size,
+    checked_weights,
+    empty_module,
+    joined,
+    load_arrays,
+    parted,
+)
 from .sentences import pools_of
 from .words import WordTerm
 
@@ -216,7 +225,6 @@ class TrainedClassifier(Answering):
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Describe the classifier by a JSON-able dict and named arrays."""
         language_model, arrays = self.language_model.to_parts()
-        arrays = {f"language_model/{name}": array for name, array in arrays.items()}
         # JSON has no dates; numpy reads them from strings.
         classes = self.classes.astype(str) if self.classes.dtype.kind == "M" else self.classes
         own, own_arrays = self._own_parts()
@@ -233,13 +241,11 @@ class TrainedClassifier(Answering):
             for name, array in its_arrays.items():
                 if not name.partition("/")[2].startswith(ENCODER_PREFIX):  # the language model's
                     own_arrays[f"beside/{name}"] = array
-        return description, {**arrays, **own_arrays}
+        return description, {**joined({"language_model": arrays}), **own_arrays}
 
     def _own_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What is no other part's."""
-        arrays = {f"{d}/{name}": a for d, own in self.weights.items() for name, a in own.items()}
-        for direction, term in self.words.items():
-            arrays.update({f"words-{direction}/{name}": a for name, a in vars(term).items()})
+        words = {f"words-{direction}": vars(term) for direction, term in self.words.items()}
         description = {
             "head_sizes": list(self.head_sizes),
             "pooling": self.pooling,
@@ -247,14 +253,14 @@ class TrainedClassifier(Answering):
             "solved": self.solved,
             "linear_share": self.linear_share,
         }
-        return description, arrays
+        return description, joined({**self.weights, **words})
 
     @classmethod
     def from_parts(
         cls, description: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> TrainedClassifier:
         """Undo `to_parts`."""
-        parts = _by_first_name(arrays)
+        parts = parted(arrays)
         language_model = TrainedLanguageModel.from_parts(
             description["language_model"], parts.pop("language_model", {})
         )
@@ -263,7 +269,7 @@ class TrainedClassifier(Answering):
         if type(multilabel) is not bool:
             raise ValueError(f"multilabel cannot be {multilabel!r:.80}.")
         bare = cls(language_model, classes, multilabel, (), "")
-        of_beside = _by_first_name(parts.pop("beside", {}))
+        of_beside = parted(parts.pop("beside", {}))
         own = bare._with_parts(description, parts)
         if "beside" not in description:
             return own
@@ -317,15 +323,6 @@ class TrainedClassifier(Answering):
             words=words,
             linear_share=float(share),
         )
-
-
-def _by_first_name(arrays: dict[str, np.ndarray]) -> dict[str, Weights]:
-    """Sort arrays by what stands before the first slash of their names."""
-    found: dict[str, Weights] = {}
-    for key, array in arrays.items():
-        part, _, name = key.partition("/")
-        found.setdefault(part, {})[name] = array
-    return found
 
 
 def _classes_of(labels: Any, dtype: Any) -> np.ndarray:

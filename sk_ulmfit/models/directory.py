@@ -9,35 +9,22 @@ save there removes what the model does not consist of.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..files import DirectoryLock, atomic_write, checksum, is_temporary, local_path
+from ..files import DirectoryLock, atomic_write, checksum, is_temporary, local_path, sha256
 
 FORMAT = "sk_ulmfit"
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "model.json"
 _WEIGHTS_NAME = re.compile(r"weights-[0-9a-f]{16}\.safetensors")
-
-
-@contextmanager
-def blamed_on(path: str | os.PathLike[str] | Traversable) -> Iterator[None]:
-    """Name the model directory in the error that its content leads to."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:  # a file that somebody made can lead to any
-        raise ValueError(f"{path} does not hold what it should: {error}") from error
 
 
 def write_model(
@@ -116,7 +103,7 @@ def _write(
     for names in _spread(arrays, max_bytes):
         # safetensors writes the buffer as it lies: a transposed view would come back wrong.
         content = save({name: np.asarray(arrays[name], order="C") for name in names})
-        digest = _sha256(content)
+        digest = sha256(content)
         name = f"weights-{digest[:16]}.safetensors"
         with atomic_write(path / name) as file:
             file.write(content)
@@ -196,7 +183,7 @@ def digest_of_model(path: Any) -> str | None:
         return None
     with suppress(OSError, ValueError):
         file = local_path(path) / DESCRIPTION_FILE
-        return _sha256(file.read_bytes()) if file.is_file() else None
+        return sha256(file.read_bytes()) if file.is_file() else None
     return None
 
 
@@ -243,7 +230,7 @@ def _read_weights(path: Traversable, name: str, digest: str) -> dict[str, np.nda
         content = weights.read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(name) from error
-    if _sha256(content) != digest:
+    if sha256(content) != digest:
         raise ValueError(f"{weights} is damaged: its checksum is not the one it was saved with.")
     try:
         arrays: dict[str, np.ndarray] = load(content)
@@ -273,7 +260,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be saved as JSON.")
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

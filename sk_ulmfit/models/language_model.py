@@ -22,7 +22,9 @@ from .networks import (
     check_size,
     checked_weights,
     empty_module,
+    joined,
     load_arrays,
+    parted,
     to_arrays,
 )
 from .sentences import SentenceVectors, pools_of
@@ -317,12 +319,7 @@ class TrainedLanguageModel(Answering):
             "n_layers": self.n_layers,
             "directions": list(self.directions),
         }
-        arrays = {
-            f"{direction}/{name}": array
-            for direction, weights in self._parts().items()
-            for name, array in weights.items()
-        }
-        return description, arrays
+        return description, joined(self._parts())
 
     def _parts(self) -> dict[str, Weights]:
         """All arrays: the directions', and what was learned of texts."""
@@ -353,17 +350,15 @@ class TrainedLanguageModel(Answering):
         known = {"forward", "backward"} & {*directions}
         if not directions or len(known) != len(directions):
             raise ValueError(f"The directions cannot be {directions!r:.80}.")
-        weights: dict[str, Weights] = {direction: {} for direction in directions}
-        weights[_SENTENCES] = {}
-        for key, array in arrays.items():
-            direction, _, name = key.partition("/")
-            weights[direction][name] = array
+        parts = parted(arrays)
+        learned = parts.pop(_SENTENCES, {})
+        if not parts.keys() <= known:
+            raise ValueError(f"There are weights of the directions {[*parts]!r:.80}.")
         # Every width is one of an array's, and every layer has arrays.
         largest = max(max(array.shape, default=0) for array in arrays.values())
         for name in ("emb_size", "hidden_size"):
             check_size(name, description[name], largest)
         check_size("n_layers", description["n_layers"], len(arrays))
-        learned = weights.pop(_SENTENCES)
         model = cls(
             tokenizer_from_dict(description["tokenizer"]),
             emb_size=description["emb_size"],
@@ -371,8 +366,10 @@ class TrainedLanguageModel(Answering):
             n_layers=description["n_layers"],
             weights={},
         )
-        for direction, own in weights.items():
-            weights[direction] = checked_weights(own, LanguageModel, model.sizes)
+        weights = {
+            direction: checked_weights(parts.get(direction, {}), LanguageModel, model.sizes)
+            for direction in directions
+        }
         sentences = SentenceVectors.checked(learned, tuple(weights), model.sizes)
         return replace(model, weights=weights, sentences=sentences)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..files import local_path
-from .directory import blamed_on, read_model, write_model
+from ..files import blamed_on, local_path
+from .directory import read_model, write_model
 from .fastai import holds_fastai, read_fastai
 from .language_model import TrainedLanguageModel
 from .sentences import SentenceVectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -68,6 +68,20 @@ def to_arrays(module: torch.nn.Module) -> Weights:
     return {
         name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()
     }
+
+
+def joined(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Weights:
+    """Arrays of several parts by names that begin with their part's and a slash."""
+    return {f"{part}/{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
+
+
+def parted(arrays: Weights) -> dict[str, Weights]:
+    """Undo `joined`."""
+    parts: dict[str, Weights] = {}
+    for key, array in arrays.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = array
+    return parts
 
 
 def check_size(name: str, size: Any, largest: int) -> None:

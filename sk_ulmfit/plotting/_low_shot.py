@@ -11,9 +11,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
 
 from .._compat import safe_indexing
+from .._random import random_numbers
 from ._axes import add_legend, axes_for, import_pyplot, style
 
 
@@ -186,8 +186,7 @@ def _checked_sizes(n_labels: Sequence[int], n_texts: int) -> np.ndarray:
 
 def _orders(y: np.ndarray, n_draws: int, random_state: Any) -> list[np.ndarray]:
     """Orders of the texts: the first n of one are a draw of n texts."""
-    # None: numpy's global state stays as it was.
-    random = np.random.RandomState() if random_state is None else check_random_state(random_state)
+    random = random_numbers(random_state)
     return [_order(y, random) for _ in range(n_draws)]
 
 

@@ -18,7 +18,7 @@ from typing import Any, Union
 import numpy as np
 from joblib import Parallel, delayed
 
-from ..files import atomic_write, file_sha256, read_json, write_json
+from ..files import atomic_write, file_sha256, read_json, sha256, write_json
 from ..progress_bar import Bar
 from .token_lists import TokenLists
 from .tokenizer import Tokenizer, batches
@@ -176,9 +176,9 @@ class TextsOnDisk:
 
     def _taken_up(self) -> TokenLists:
         description = self._read(self.directory / _DESCRIPTION)
-        for name, sha256 in description["files_sha256"].items():
+        for name, digest in description["files_sha256"].items():
             file = self.directory / name
-            if not file.is_file() or file_sha256(file) != sha256:
+            if not file.is_file() or file_sha256(file) != digest:
                 raise self._damaged(f"{file} is damaged or missing")
         ids = np.memmap(self.directory / _IDS, dtype=description["dtype"], mode="r")
         return TokenLists(ids, np.load(self.directory / _OFFSETS))
@@ -282,7 +282,7 @@ def _with_size(method: str, tokenizer: Tokenizer, texts: list[str]) -> tuple[int
 
 
 def _digest(tokens: Iterable[str]) -> str:
-    return hashlib.sha256(json.dumps(list(tokens)).encode("ascii")).hexdigest()
+    return sha256(json.dumps(list(tokens)).encode("ascii"))
 
 
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback, GradientNormClipping
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -36,6 +35,7 @@ from .net import (
     common_arguments,
     each_direction,
     history_of,
+    split_rows,
 )
 from .resumable import ResumableNet
 from .sampled_softmax import sampled_next_token_loss
@@ -108,11 +108,9 @@ def set_aside(
     options : LanguageModelOptions
     seed : int
     """
-    n = len(documents)
-    if not options.early_stopping or n < 2:
+    if not options.early_stopping or len(documents) < 2:
         return documents, None
-    n_held_out = min(math.ceil(options.validation_fraction * n), n - 1)
-    parts = train_test_split(np.arange(n), test_size=n_held_out, random_state=seed)
+    parts = split_rows(np.arange(len(documents)), options.validation_fraction, seed)
     # In the order that they lie in on disk.
     kept, held_out = (Selection(documents, np.sort(part)) for part in parts)
     return kept, held_out

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dis
+import math
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
+from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
@@ -351,6 +354,28 @@ def each_direction(
         if interrupt is not None:
             return Outcome(weights, history, interrupt)
     return Outcome(weights, history, None)
+
+
+def split_rows(
+    rows: np.ndarray, fraction: float, seed: int, strata: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on, and those that are set aside: one at least of either.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Two at least.
+    fraction : float
+        How much is set aside.
+    seed : int
+    strata : ndarray, default=None
+        What either part is to have alike.
+    """
+    n_held_out = min(math.ceil(fraction * len(rows)), len(rows) - 1)
+    kept, held_out = train_test_split(
+        rows, test_size=n_held_out, random_state=seed, stratify=strata
+    )
+    return kept, held_out
 
 
 def history_of(epochs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

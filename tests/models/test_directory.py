@@ -276,7 +276,7 @@ def test_types_of_weights_that_numpy_lacks_are_named(dtype, lm, tmp_path):
     if dtype not in safetensors.torch._SIZE:
         pytest.skip("the first versions of safetensors knew fewer types")
     content = safetensors.torch.save({name: t.to(dtype) for name, t in weights.items()})
-    digest = directory._sha256(content)
+    digest = directory.sha256(content)
     name = f"weights-{digest[:16]}.safetensors"
     (tmp_path / "model" / name).write_bytes(content)
     rewritten(tmp_path / "model", "/weights_sha256", {name: digest})
