@@ -15,7 +15,7 @@ from tests.helpers import banking, classifier, language_model
 
 # Where the two stages differ, so do the texts.
 OF_THEIR_OWN = {
-    *("batch_size", "bptt", "callbacks", "dropout_mult", "early_stopping", "lr", "lr_decay"),
+    *("batch_size", "bptt", "callbacks", "dropout_mult", "lr", "lr_decay"),
     *("max_epochs", "pooling", "time_budget", "validation_fraction"),
 }
 

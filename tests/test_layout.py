@@ -25,7 +25,7 @@ LAYERS = [
     {"documents", "calibration", "training", "_parameters", "serving"},
     {"_estimator", "_targets", "_start", "_sentences"},
     {"plotting"},
-    {"lr_find", "range_test"},
+    {"range_test"},
     {"language_model", "_fine_tuning", "classifier"},
     {"explanation", "export", "persistence"},
 ]

@@ -14,6 +14,7 @@ import torch
 from skorch.callbacks import Callback
 
 from ..models import TrainedClassifier, TrainedLanguageModel
+from ..schedules import layer_groups
 from ..text.token_lists import TokenLists
 from .budget import clock
 from .classifier import (
@@ -136,7 +137,8 @@ def classifier_seconds(
     _check(classifier_stage(start, some, None, tried, head_seed))
     around = clock() - begin - watch.seconds  # building the network, and all that goes with it
     forward = _forward(watch, _padded(train, options.batch_size, shuffled=True))
-    costs = np.maximum(costs_of_epochs(options, start.language_model.n_layers + 2), _LEAST_COST)
+    n_groups = len(layer_groups("classifier", start.language_model.n_layers))
+    costs = np.maximum(costs_of_epochs(options, n_groups), _LEAST_COST)
     judged = 0.0
     if valid is not None:  # after every epoch, and by whoever asks what both models are worth
         judged = _forward(watch, _padded(valid, options.batch_size, shuffled=False))
