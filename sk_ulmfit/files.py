@@ -208,7 +208,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def blamed_on(path: Any) -> Iterator[None]:
+def named_in_errors(path: Any) -> Iterator[None]:
     """Name a directory in the error that its content leads to."""
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._parameters import with_parameters
 from .classifier import ULMFiTClassifier
-from .files import blamed_on
+from .files import named_in_errors
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.directory import read_model
@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     name = description.get("class")
     if not isinstance(name, str) or name not in _ESTIMATORS:
         raise ValueError(f"{path}: holds a {name!r}, which is not an estimator of sk_ulmfit.")
-    with blamed_on(path):
+    with named_in_errors(path):
         estimator: Any = with_parameters(_ESTIMATORS[name], description, ULMFiTLanguageModel)
         estimator._go_on_as(description.get("going_on", {}))  # older files lack it
         estimator._restore(description, arrays)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import blamed_on, local_path, read_json, sha256
+from .files import local_path, named_in_errors, read_json, sha256
 from .text.bag_of_words import mean_vectors, tfidf, unit_rows
 from .text.token_lists import TokenLists
 from .text.tokenizers import Tokenizer, tokenizer_from_dict
@@ -324,7 +324,7 @@ def load(path: str | os.PathLike[str], *, n_threads: int = 1) -> Any:
     """
     folder = local_path(path)
     manifest, files = _read_folder(folder)
-    with blamed_on(folder):
+    with named_in_errors(folder):
         tokenizer = tokenizer_from_dict(json.loads(files["tokenizer.json"]))
         with np.load(BytesIO(files["arrays.npz"]), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -358,7 +358,7 @@ def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
             "below. Upgrade sk_ulmfit."
         )
     files = {}
-    with blamed_on(folder):
+    with named_in_errors(folder):
         for name, digest in manifest["sha256_of_files"].items():
             if Path(name).name != name:
                 raise ValueError(f"{name!r} is not a file of the folder.")

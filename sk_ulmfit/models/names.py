@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import blamed_on, local_path
+from ..files import local_path, named_in_errors
 from .directory import read_model, write_model
 from .fastai import holds_fastai, read_fastai
 from .language_model import TrainedLanguageModel
@@ -109,7 +109,7 @@ def _load_named(name: str | PathLike[str]) -> TrainedLanguageModel:
             "train one from scratch."
         )
     description, arrays = read_model(path, "ULMFiTLanguageModel")
-    with blamed_on(path):
+    with named_in_errors(path):
         trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
         trained.tokenizer.encode([""])  # if it cannot be used, it says so now
     return trained

@@ -180,7 +180,7 @@ def only_run(directory: Path) -> Iterator[Path]:
     OSError
         If it cannot be written to.
     """
-    with _unwritable_named(directory):
+    with _named_if_unwritable(directory):
         directory.mkdir(parents=True, exist_ok=True)
     with DirectoryLock(directory) as lock:
         share = own_share()
@@ -193,7 +193,7 @@ def only_run(directory: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _unwritable_named(directory: Path) -> Iterator[None]:
+def _named_if_unwritable(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -233,7 +233,7 @@ def claim_directory(
     file = directory / _DESCRIPTION
     described = json.loads(json.dumps(description, default=plain))
     if not file.is_file():
-        with _unwritable_named(directory):
+        with _named_if_unwritable(directory):
             write_json(file, {**described, "seeds": list(seeds)})
         return seeds
     try:

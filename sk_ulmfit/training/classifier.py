@@ -278,10 +278,10 @@ class ClassifierNet(ClassifierMixin, ULMFiTNet):
 
     def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
         if iterator is not None:
-            iterator = self._as_read(iterator)
+            iterator = self._with_known_vectors(iterator)
         super().run_single_epoch(iterator, training, *args, **kwargs)
 
-    def _as_read(self, batches: Any) -> Any:
+    def _with_known_vectors(self, batches: Any) -> Any:
         if self.frozen_dropout:
             return batches
         if any(parameter.requires_grad for parameter in self.module_.encoder.parameters()):

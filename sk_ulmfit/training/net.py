@@ -141,12 +141,12 @@ class ULMFiTNet(NeuralNet):
 
     def _check_last_step(self, train: Dataset) -> None:
         """Refuse weights that only one batch more would have shown to be useless."""
-        batches = self._as_read(self.get_iterator(train, training=True))
+        batches = self._with_known_vectors(self.get_iterator(train, training=True))
         self.validation_step(next(iter(batches)))
         self.check_weights()
 
-    def _as_read(self, batches: Any) -> Any:
-        """What the network is given in place of batches of the data."""
+    def _with_known_vectors(self, batches: Any) -> Any:
+        """The same batches, of vectors in place of texts where these are known already."""
         return batches
 
     def check_weights(self) -> None:
