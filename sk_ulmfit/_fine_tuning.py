@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._estimator import refuse_fitted
+from .documents import EncodedDocuments
 from .language_model import ULMFiTLanguageModel, direction_named
 from .models.names import directions_of, load_pretrained
 from .schedules import layer_groups, trained_groups
@@ -19,14 +20,14 @@ from .training.net import TrainingInterrupted
 
 
 def language_model_for(
-    classifier: Any, texts: list[str], seed: int, reads_only: bool
+    classifier: Any, X: list[str] | EncodedDocuments, seed: int, reads_only: bool
 ) -> ULMFiTLanguageModel:
-    """Take the language model that the parameter `language_model` stands for, or train it.
+    """Take the language model of documents or of the parameter `language_model`, or train it.
 
     Parameters
     ----------
     classifier : ULMFiTClassifier
-    texts : list of str
+    X : list of str, or EncodedDocuments
     seed : int
         Of a language model that has none of its own, if the classifier has one.
     reads_only : bool
@@ -39,6 +40,8 @@ def language_model_for(
     TrainingInterrupted
         If it was interrupted; what had been learned is handed over.
     """
+    if isinstance(X, EncodedDocuments):
+        return ULMFiTLanguageModel.from_trained(X.language_model, device=classifier.device)
     given = classifier.language_model
     refuse_fitted(
         given,
@@ -59,7 +62,7 @@ def language_model_for(
     recipe = _recipe(classifier, seed)
     _check_steps(classifier.unfreeze_schedule, recipe)
     try:
-        return recipe._fit(texts, auto_epochs=0 if reads_only else None)
+        return recipe._fit(X, auto_epochs=0 if reads_only else None)
     except TrainingInterrupted as interrupt:
         told = TrainingInterrupted(
             interrupt.history,

@@ -16,9 +16,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from ._warnings import warn
-from .documents import EncodedDocuments
+from .documents import EncodedDocuments, texts_or_documents
 from .text.token_lists import TokenLists
-from .text.validation import check_texts, is_missing
+from .text.validation import is_missing
 from .training.classifier import Labelled
 from .training.net import split_rows
 
@@ -420,7 +420,7 @@ def check_validation_set(
         return None
     if X_val is None or y_val is None:
         raise ValueError("X_val and y_val go together: texts and their labels.")
-    texts = X_val if isinstance(X_val, EncodedDocuments) else check_texts(X_val, name="X_val")
+    texts = texts_or_documents(X_val, "X_val")
     return texts, encode_targets(y_val, len(texts), targets.classes, name="y_val")
 
 

@@ -27,14 +27,13 @@ from ._targets import (
     set_aside,
 )
 from .calibration import fit_temperature
-from .documents import EncodedDocuments
+from .documents import EncodedDocuments, texts_or_documents
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier
 from .modules import POOLINGS
 from .schedules import UNFREEZE_SCHEDULES, trained_groups
 from .text.notices import warn_of_long_texts
 from .text.token_lists import TokenLists
-from .text.validation import check_texts
 from .training.amount import CLASSIFIER_EPOCHS, ONE_CLASSIFIER_EPOCH, planned_training
 from .training.classifier import ClassifierOptions, hidden_sizes
 from .training.devices import resolve_device
@@ -372,7 +371,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             language model does not know the language of the texts.
         """
         going_on = self.warm_start and hasattr(self, "trained_")
-        X = X if isinstance(X, EncodedDocuments) else check_texts(X)
+        X = texts_or_documents(X)
         targets = encode_targets(y, len(X), self.classes_ if going_on else None)
         own_val = check_validation_set(X_val, y_val, targets)
         plan = planned_training(self, targets.labelled, len(targets.classes), going_on)
@@ -409,7 +408,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self
         """
         going_on = hasattr(self, "trained_")
-        X = X if isinstance(X, EncodedDocuments) else check_texts(X)
+        X = texts_or_documents(X)
         if going_on:
             if classes is not None and not np.array_equal(read_classes(classes), self.classes_):
                 raise ValueError(
@@ -455,11 +454,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         weights = self._weights(targets, sample_weight, relative)
         if going_on:
             self._check_goes_on(targets)
-            language_model, documents = self.language_model_, self._tokens(X)
+            language_model = self.language_model_
             # (a temperature is of the weights that it was fitted for)
             start = self.trained_.at_temperature(1.0)
         else:
-            language_model, documents = self._language_model(X, seeds.start, reads_only)
+            language_model = language_model_for(self, X, seeds.start, reads_only)
             start = TrainedClassifier(
                 language_model.trained_,
                 targets.classes,
@@ -467,11 +466,12 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 hidden_sizes(self.head_sizes, len(targets.classes), options.head_start == "solved"),
                 self.pooling,
             )
-        warn_of_long_texts(documents.lengths, self.max_length)
         fraction = validation_fraction if own_val is None else None
         options = replace(options, seed=seeds.training)
         brought = going_on or isinstance(X, EncodedDocuments)
         with nullcontext() if brought else handed_over(self, language_model):
+            documents = self._tokens(X, start)
+            warn_of_long_texts(documents.lengths, self.max_length)
             train, valid = set_aside(documents, targets, weights, fraction, seeds.split)
             if own_val is not None:
                 texts, known = own_val
@@ -527,17 +527,6 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             trained_groups(schedule, max(1, len(schedule)), 1)
         hidden_sizes(self.head_sizes, 1, self.head_start == "solved")
 
-    def _language_model(
-        self, X: list[str] | EncodedDocuments, seed: int, reads_only: bool
-    ) -> tuple[ULMFiTLanguageModel, TokenLists]:
-        """Get language model and documents ready: stage 2, unless a step before has done it."""
-        if isinstance(X, EncodedDocuments):
-            language_model = ULMFiTLanguageModel.from_trained(X.language_model, device=self.device)
-            return language_model, self._cut(X.tokens)
-        language_model = language_model_for(self, X, seed, reads_only)
-        tokens = TokenLists(*language_model.trained_.tokenizer.encode(X))
-        return language_model, self._cut(tokens)
-
     def _set_fitted(
         self,
         trained: TrainedClassifier,
@@ -551,21 +540,17 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.n_epochs_ = max((epoch["epoch"] for epoch in history), default=0)
         self.linear_share_ = trained.linear_share
 
-    def _tokens(
-        self, X: Iterable[str] | EncodedDocuments, trained: TrainedClassifier | None = None
-    ) -> TokenLists:
-        """Tokens of `X` in the vocabulary that the classifier was fitted with."""
-        trained = trained or self.trained_
+    def _tokens(self, X: list[str] | EncodedDocuments, trained: TrainedClassifier) -> TokenLists:
+        """Tokens of `X` in the vocabulary that a classifier was fitted with."""
         if not isinstance(X, EncodedDocuments):
-            return self._cut(TokenLists(*trained.language_model.tokenizer.encode(check_texts(X))))
-        if not trained.language_model.reads(X.language_model):
+            tokens = TokenLists(*trained.language_model.tokenizer.encode(X))
+        elif trained.language_model.reads(X.language_model):
+            tokens = X.tokens
+        else:
             raise ValueError(
                 "These documents were encoded by another language model than the one that the "
                 "classifier was fitted on. Encode them with that one's transform()."
             )
-        return self._cut(X.tokens)
-
-    def _cut(self, tokens: TokenLists) -> TokenLists:
         return tokens if self.max_length is None else tokens.head(self.max_length)
 
     def predict_proba(self, X: Iterable[str] | EncodedDocuments) -> np.ndarray:
@@ -637,7 +622,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         float
             In a multilabel problem, the share of texts whose labels are all right.
         """
-        X = X if isinstance(X, EncodedDocuments) else check_texts(X)
+        X = texts_or_documents(X)
         labels = read_labels(y, len(X))
         rows = np.flatnonzero(labels.labelled)
         if not len(rows):
@@ -675,7 +660,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         """
         check_is_fitted(self)
         trained = self.trained_
-        return trained, (self._tokens(X, trained), resolve_device(self.device), self.bptt)
+        tokens = self._tokens(texts_or_documents(X), trained)
+        return trained, (tokens, resolve_device(self.device), self.bptt)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -8,7 +8,13 @@ import numpy as np
 
 from .models import TrainedLanguageModel
 from .text.token_lists import TokenLists
+from .text.validation import check_texts
 from .training.devices import resolve_device
+
+
+def texts_or_documents(X: Any, name: str = "X") -> list[str] | EncodedDocuments:
+    """Check what a classifier is given: documents as they are, or texts in a list."""
+    return X if isinstance(X, EncodedDocuments) else check_texts(X, name=name)
 
 
 class EncodedDocuments:

@@ -168,8 +168,11 @@ def test_a_refit_that_does_not_get_through_leaves_the_earlier_fit(stage, callbac
         assert "as it was before" in str(raised.value)
 
 
-def test_ctrl_c_while_a_head_is_solved_keeps_the_language_model(monkeypatch):
-    monkeypatch.setattr(solved_head, "solve", lambda *args: signal.raise_signal(signal.SIGINT))
+@pytest.mark.parametrize(
+    ("module", "name"), [(solved_head, "solve"), (sk_ulmfit.classifier, "warn_of_long_texts")]
+)
+def test_ctrl_c_before_a_training_keeps_the_language_model(monkeypatch, module, name):
+    monkeypatch.setattr(module, name, lambda *args: signal.raise_signal(signal.SIGINT))
     recipe = language_model(emb_size=8, hidden_size=8, max_epochs=1)
     clf = classifier(language_model=recipe, head_start="solved")
     with pytest.raises(KeyboardInterrupt) as raised:
