@@ -87,24 +87,6 @@ class ULMFiTEstimator(BaseEstimator):
         if self.device != "auto":
             named_device(self.device)
         check_callbacks(self.callbacks)
-        if self.time_budget is not None:
-            self._check_plannable()
-
-    def _check_plannable(self) -> None:
-        """Refuse a time budget where the number of epochs is not to be chosen."""
-        steps = getattr(self, "unfreeze_schedule", "gradual")
-        if not isinstance(steps, str):
-            raise ValueError(
-                "time_budget chooses the number of epochs, and unfreeze_schedule="
-                f"{tuple(steps)!r} gives them. Set one of the two: time_budget=None, or "
-                "unfreeze_schedule='gradual'."
-            )
-        if getattr(self, "checkpoint_dir", None) is not None:
-            raise ValueError(
-                "The training of a language model with checkpoint_dir can go on in a later call, "
-                "and no time_budget, its own or that of a classifier around it, is for several "
-                "calls. Set one of the two."
-            )
 
     @property
     def _n_epochs(self) -> int:

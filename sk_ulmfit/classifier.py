@@ -522,9 +522,15 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
 
     def _validate_params(self) -> None:
         super()._validate_params()
-        schedule = self.unfreeze_schedule
-        if not isinstance(schedule, str):
-            trained_groups(schedule, max(1, len(schedule)), 1)
+        steps = self.unfreeze_schedule
+        if not isinstance(steps, str):
+            trained_groups(steps, max(1, len(steps)), 1)
+            if self.time_budget is not None:
+                raise ValueError(
+                    "time_budget chooses the number of epochs, and unfreeze_schedule="
+                    f"{tuple(steps)!r} gives them. Set one of the two: time_budget=None, or "
+                    "unfreeze_schedule='gradual'."
+                )
         hidden_sizes(self.head_sizes, 1, self.head_start == "solved")
 
     def _set_fitted(

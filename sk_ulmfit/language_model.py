@@ -501,6 +501,15 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         self.sentence_history_ = history
         return self
 
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.time_budget is not None and self.checkpoint_dir is not None:
+            raise ValueError(
+                "The training of a language model with checkpoint_dir can go on in a later call, "
+                "and no time_budget, its own or that of a classifier around it, is for several "
+                "calls. Set one of the two."
+            )
+
     def _seeds(self, going_on: bool, *names: str) -> Seeds:
         # (of processes that train one model together, those of the first)
         return Seeds(*own_share().agreed(list(super()._seeds(going_on, *names))))
