@@ -565,8 +565,16 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
 
     def _scale_pools(self, source: TextSource) -> None:
         """Take the scales of the features from the texts, if the model brings none."""
-        if (self.output, self.pooling) == ("features", "sentences"):
+        if (self.output, self.pooling) != ("features", "sentences"):
+            return
+        try:
             self.trained_ = with_scales(self.trained_, source, resolve_device(self.device))
+        except KeyboardInterrupt as interrupt:
+            raise TrainingInterrupted(
+                self.history_,
+                "Interrupted while the scales of the features were taken: the estimator is fitted, "
+                "and its features are not scaled.",
+            ) from interrupt
 
     def _set_fitted(
         self, trained: TrainedLanguageModel, history: list[dict[str, Any]], from_scratch: bool

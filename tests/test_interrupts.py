@@ -191,6 +191,17 @@ def test_ctrl_c_while_the_share_is_chosen_keeps_the_training(monkeypatch, docume
     assert (clf.n_epochs_, clf.linear_share_) == (25, 0.5)
 
 
+def test_ctrl_c_while_features_are_scaled_says_what_they_are(monkeypatch):
+    monkeypatch.setattr(
+        sk_ulmfit.language_model, "with_scales", lambda *args: signal.raise_signal(signal.SIGINT)
+    )
+    lm = language_model(output="features", pooling="sentences", emb_size=8, max_epochs=1)
+    with pytest.raises(TrainingInterrupted, match="not scaled") as raised:
+        lm.fit(TEXTS)
+    assert raised.value.history == lm.history_ and lm.n_epochs_ == 1
+    assert np.isfinite(lm.transform(TEXTS)).all()
+
+
 @pytest.mark.parametrize("params", [{"max_epochs": 1}, {"head_start": "solved", "max_epochs": 0}])
 def test_ctrl_c_while_a_temperature_is_fitted_keeps_the_training(monkeypatch, documents, params):
     clf = classifier(calibrate=True, **params).fit(documents, LABELS)
