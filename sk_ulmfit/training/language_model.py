@@ -229,6 +229,7 @@ class LanguageModelNet(ResumableNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         step: dict[str, Any] = super().train_step(batch, **fit_params)
+        # Not for display alone: early stopping by it has to end all processes in one epoch.
         return {**step, "loss": self.share.mean(step["loss"])}
 
     def _loss_of_constant_answer(self, train: Dataset) -> float:
