@@ -13,8 +13,9 @@ This is how the shipped model "en-small" was made. In the order of what is done:
    bfloat16 where the device computes in it.
 5. With `--teacher DIRECTORY` they learn what sentences mean: sentences and passages of articles,
    and lines of `--everyday FILES`, are read by a sentence encoder (all-MiniLM-L6-v2, of the extra
-   `pretrain`) for `--minutes`, and its vectors learned. Texts that stand in `--exclude FILES`, one
-   a line, are left out. Without `--teacher` the model ends as it did in earlier versions; with
+   `pretrain`) for `--minutes`, and its vectors learned; with `--train-encoder` by LSTM layers that
+   learn along, at some 400 texts a second. Texts that stand in `--exclude FILES`, one a line, are
+   left out. Without `--teacher` the model ends as it did in earlier versions; with
    `--start MODEL --tokens 0` nothing but this step is done.
 
 Interrupted, the same command with the same --work goes on. After one with `--prepare`, which ends
@@ -362,7 +363,13 @@ def teach(args: argparse.Namespace, trained: TrainedLanguageModel) -> None:
     )
     model = ULMFiTLanguageModel.from_trained(
         trained, checkpoint_dir=args.work, device=args.device, amp=True, verbose=1, random_state=0
-    ).fit_sentences(texts, vectors, size=args.sentence_size)
+    ).fit_sentences(
+        texts,
+        vectors,
+        size=args.sentence_size,
+        max_epochs=args.sentence_epochs,
+        train_encoder=args.train_encoder,
+    )
     training = {**taught, "agreement": model.sentence_history_[-1]["agreement"]}
     write_shipped_sentences(model.trained_.sentences, args.out.name, args.out.parent, training)
     print(f"sentences: {training}, written to {args.out / 'sentences'}")
@@ -417,6 +424,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--exclude", type=Path, nargs="+", default=[], help="texts, one a line")
     parser.add_argument("--max-texts", type=int, default=800_000, help="for the teacher")
     parser.add_argument("--sentence-size", type=int, default=232)
+    parser.add_argument("--sentence-epochs", type=int, default=3, help="passes over the texts")
+    parser.add_argument("--train-encoder", action="store_true", help="LSTM layers learn along")
     parser.add_argument("--prepare", action="store_true", help="end before the training")
     args = parser.parse_args(arguments)
     args.device_name = "CPU"

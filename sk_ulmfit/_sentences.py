@@ -30,6 +30,7 @@ def sentence_stage(
     *,
     size: int,
     n_valid: int,
+    train_encoder: bool,
     **changes: Any,
 ) -> tuple[SentenceVectors, list[dict[str, Any]]]:
     """Learn from a teacher's vectors what texts mean.
@@ -42,7 +43,7 @@ def sentence_stage(
     texts : list of str, or iterable of them
         Checked.
     targets : ndarray of shape (n_texts, n_dims)
-    size, n_valid : int
+    size, n_valid, train_encoder
         As `fit_sentences` takes them.
     **changes
         Parameters of the training that are not the estimator's own.
@@ -66,6 +67,7 @@ def sentence_stage(
                 **changes,
                 "size": size,
                 "n_valid": n_valid,
+                "train_encoder": train_encoder,
                 "random_state": estimator.random_state if seeded else None,
                 "start": replace(start, sentences=None).fingerprint,
                 "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
@@ -91,6 +93,7 @@ def sentence_stage(
             options,
             size=size,
             n_valid=max(1, min(n_valid, len(tokens) // 10)),
+            train_encoder=train_encoder,
             directory=directory,
         )
 

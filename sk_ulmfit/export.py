@@ -22,8 +22,8 @@ from .files import local_path, sha256, write_json
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
 from .models.onnx_graph import OPSET, Block, head_blocks, network_graph
-from .models.sentences import GAIN, SentenceVectors, pools_of
-from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST
+from .models.sentences import GAIN, POOLING, SentenceVectors, pools_of
+from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST, MEANING
 
 __all__ = ["export"]
 
@@ -137,7 +137,6 @@ def _of_networks(
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     """Those of one model, by names that begin with `prefix`."""
     language_model = trained.language_model
-    sentences: Any = language_model.sentences
     graphs = {}
     arrays = {}
     for direction, weights in trained.weights.items():
@@ -147,11 +146,12 @@ def _of_networks(
             language_model.token_weights(direction).numpy(),
             trained.pools,
             head_blocks(weights),
-            of_pools=_of_pools(sentences, direction) if trained.n_meaning else None,
+            n_meaning=trained.n_meaning,
             int8=int8,
         )
     if trained.n_meaning:
-        arrays |= _of_words(sentences, int8)
+        its_graphs, its_arrays = _of_meaning(language_model, int8)
+        graphs, arrays = graphs | its_graphs, arrays | its_arrays
     for direction, term in trained.words.items():
         of_words = {"ids": term.ids, "idf": term.idf, "coef": np.ascontiguousarray(term.coef.T)}
         name_of = f"words-{prefix}{direction}"
@@ -175,23 +175,38 @@ def _of_language_model(
         )
     if pooling == "sentences":
         sentences = trained.sentences or SentenceVectors.plain(trained.directions, trained.sizes)
-        arrays |= _of_words(sentences, int8) if sentences.size else {}
+        if sentences.size:
+            its_graphs, its_arrays = _of_meaning(trained, int8)
+            graphs, arrays = graphs | its_graphs, arrays | its_arrays
         for direction in trained.directions:
             mean, scale = sentences.pool_scales(direction)
-            of_pools = {"mean": mean, "scale": scale * np.sqrt(np.float32(len(scale)))}
-            if sentences.size:
-                of_pools["map"] = sentences.arrays[f"{direction}.map"]
-            arrays |= {f"{direction}.{name}": array for name, array in of_pools.items()}
+            arrays[f"{direction}.mean"] = mean
+            arrays[f"{direction}.scale"] = scale * np.sqrt(np.float32(len(scale)))
         arrays["gain"] = np.asarray(GAIN)
     return graphs, arrays
 
 
-def _of_pools(sentences: SentenceVectors, direction: str) -> Block:
-    """What the pools of a direction add to a text's vector."""
-    mean, deviation = sentences.pool_scales(direction)
-    scale = np.float32(1) / (deviation * np.sqrt(np.float32(len(deviation))))
-    of_pools = sentences.arrays[f"{direction}.map"]
-    return Block(scale, -mean * scale, of_pools.T, np.zeros(sentences.size, np.float32))
+def _of_meaning(
+    trained: TrainedLanguageModel, int8: bool
+) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """Those that make vectors of what texts mean."""
+    sentences = trained.sentences
+    assert sentences is not None
+    graphs, arrays = {}, _of_words(sentences, int8)
+    for direction, weights in trained.reader.weights.items():
+        mean, deviation = sentences.pool_scales(direction)
+        scale = np.float32(1) / (deviation * np.sqrt(np.float32(len(deviation))))
+        of_pools = sentences.arrays[f"{direction}.map"].T
+        nothing = np.zeros(sentences.size, np.float32)
+        graphs[MEANING + direction], arrays[f"start-{MEANING}{direction}"] = network_graph(
+            weights,
+            trained.sizes,
+            trained.token_weights(direction).numpy(),
+            POOLING,
+            [Block(scale, -mean * scale, of_pools, nothing)],
+            int8=int8,
+        )
+    return graphs, arrays
 
 
 def _of_words(sentences: SentenceVectors, int8: bool) -> dict[str, np.ndarray]:

@@ -25,11 +25,14 @@ from .text.validation import check_texts
 __all__ = ["ServedClassifier", "ServedLanguageModel", "load"]
 
 FORMAT = "sk_ulmfit.serving"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 # What names of networks of the linear model begin with, which stands beside others.
 BESIDE = "beside-"
+
+# And those that say what texts mean.
+MEANING = "meaning-"
 
 # Documents that are read side by side, and tokens of each that are computed at once: long enough
 # for large matrix products, while what is computed in between stays in a few megabytes.
@@ -44,8 +47,8 @@ class Network:
     session : onnxruntime.InferenceSession
         Of a graph that reads a chunk of text: from `ids` of shape (time, batch), the number of
         tokens that `remain` of each document, and a `state` row for each, to what it has to say of
-        the documents so far (`answer`), and the next `state`. Some are given `words` as well: what
-        the documents' words say of their meaning.
+        the documents so far (`answer`), and the next `state`. Some are given the documents'
+        `meaning` as well.
     start : ndarray of shape (state size,)
         State before the first token.
     """
@@ -53,9 +56,9 @@ class Network:
     def __init__(self, session: Any, start: np.ndarray):
         self._session = session
         self._start = start
-        self.reads_words = "words" in {given.name for given in session.get_inputs()}
+        self.reads_meaning = "meaning" in {given.name for given in session.get_inputs()}
 
-    def read(self, documents: TokenLists, words: np.ndarray | None = None) -> np.ndarray:
+    def read(self, documents: TokenLists, meaning: np.ndarray | None = None) -> np.ndarray:
         """Answers to documents of falling length, shape (n, size), float32.
 
         They are read in chunks, whatever their length, and leave where they end.
@@ -69,14 +72,19 @@ class Network:
             left = (lengths[:n] - begin).astype(np.int32)
             chunk = ids[:n, begin : begin + min(_CHUNK, int(left[0]))].T
             given = {"ids": chunk.astype(np.int32, order="C"), "remain": left, "state": state}
-            if words is not None:
-                given["words"] = words[:n]
+            if meaning is not None:
+                given["meaning"] = meaning[:n]
             n_left = int(np.count_nonzero(left > _CHUNK))
             # (of a last chunk nobody needs the state)
             answer, *rest = self._session.run(["answer", "state_out"][: 1 + (n_left > 0)], given)
             finished.append(answer[n_left:])
             state = rest[0][:n_left] if rest else state[:0]
         return np.concatenate(finished[::-1])
+
+
+def in_direction(documents: TokenLists, name: str) -> TokenLists:
+    """Documents as a network reads them, whose name ends with its direction."""
+    return documents.reversed() if name.endswith("backward") else documents
 
 
 class _Served:
@@ -93,6 +101,7 @@ class _Served:
         self._networks = networks
         self._arrays = arrays
         self._max_length = manifest["max_length"]
+        self._says_meaning = [name for name in networks if name.startswith(MEANING)]
 
     def _encode(self, X: Iterable[str]) -> TokenLists:
         tokens = TokenLists(*self._tokenizer.encode(check_texts(X)))
@@ -110,12 +119,20 @@ class _Served:
         raise NotImplementedError
 
     def _read(self, documents: TokenLists) -> Iterator[tuple[str, np.ndarray]]:
-        """What every network says, by its name, which ends with its direction."""
-        reads_words = any(network.reads_words for network in self._networks.values())
-        words = self._word_vectors(documents) if reads_words else None
+        """What every network says, by its name."""
+        meaning = self._meaning(documents) if self._says_meaning else None
         for name, network in self._networks.items():
-            read = documents.reversed() if name.endswith("backward") else documents
-            yield name, network.read(read, words if network.reads_words else None)
+            if not name.startswith(MEANING):
+                given = meaning if network.reads_meaning else None
+                yield name, network.read(in_direction(documents, name), given)
+
+    def _meaning(self, documents: TokenLists) -> np.ndarray:
+        """Vectors of what documents mean, of length 1."""
+        vectors = self._word_vectors(documents)
+        for name in self._says_meaning:
+            read = self._networks[name].read(in_direction(documents, name))
+            vectors += read / np.float32(len(self._says_meaning))
+        return unit_rows(vectors)
 
     def _word_vectors(self, documents: TokenLists) -> np.ndarray:
         """What the words of documents say of their meaning."""
@@ -126,7 +143,7 @@ class _Served:
         return np.asarray(means + offset, dtype=np.float32)
 
     def __repr__(self) -> str:
-        directions = (name for name in self._networks if not name.startswith(BESIDE))
+        directions = (name for name in self._networks if not name.startswith((BESIDE, MEANING)))
         return f"<{type(self).__name__}: {' and '.join(directions)}>"
 
 
@@ -283,12 +300,7 @@ class ServedLanguageModel(_Served):
             name: (pooled - arrays[f"{name}.mean"]) / arrays[f"{name}.scale"]
             for name, pooled in pools.items()
         }
-        vectors = []
-        if "offset" in arrays:
-            meaning = self._word_vectors(documents)
-            for name, pooled in scaled.items():
-                meaning += pooled @ arrays[f"{name}.map"] / np.float32(len(scaled))
-            vectors.append(unit_rows(meaning))
+        vectors = [self._meaning(documents)] if self._says_meaning else []
         return np.asarray(arrays["gain"] * np.hstack([*vectors, *scaled.values()]))
 
 
@@ -352,10 +364,12 @@ def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     version = manifest.get("format_version")
     if manifest.get("format") != FORMAT or type(version) is not int or version < 1:
         raise ValueError(f"{file} does not describe an exported model of sk_ulmfit.")
+    if version < FORMAT_VERSION:
+        raise ValueError(f"{folder} was written by an older sk_ulmfit. Export the model again.")
     if version > FORMAT_VERSION:
         raise ValueError(
-            f"{file} has format version {version}, this sk_ulmfit reads {FORMAT_VERSION} and "
-            "below. Upgrade sk_ulmfit."
+            f"{file} has format version {version}, this sk_ulmfit reads {FORMAT_VERSION}. "
+            "Upgrade sk_ulmfit."
         )
     files = {}
     with named_in_errors(folder):

@@ -269,7 +269,8 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
     rewrite(folder, sha256_of_files={**digests, name: hashlib.sha256(content).hexdigest()})
 
 
-FILES = ["forward.onnx", "backward.onnx", "tokenizer.json", "arrays.npz", serving.MANIFEST]
+GRAPHS = ["forward.onnx", "backward.onnx", "meaning-forward.onnx", "meaning-backward.onnx"]
+FILES = [*GRAPHS, "tokenizer.json", "arrays.npz", serving.MANIFEST]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -291,9 +292,12 @@ def test_files_are_those_of_the_folder(folder):
     assert sorted(file.name for file in folder.iterdir()) == sorted(FILES)
 
 
-def test_a_newer_format_is_refused(copy):
+def test_another_format_is_refused(copy):
     rewrite(copy, format_version=serving.FORMAT_VERSION + 1)
-    with pytest.raises(ValueError, match=r"format version 2.*Upgrade sk_ulmfit"):
+    with pytest.raises(ValueError, match=r"format version 3.*Upgrade sk_ulmfit"):
+        serving.load(copy)
+    rewrite(copy, format_version=serving.FORMAT_VERSION - 1)
+    with pytest.raises(ValueError, match=r"older sk_ulmfit. Export the model again"):
         serving.load(copy)
 
 

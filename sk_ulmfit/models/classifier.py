@@ -106,9 +106,6 @@ class TrainedClassifier(Answering):
             **self._head,
             **dropouts,
         )
-        if self.n_meaning:
-            assert self.language_model.sentences is not None
-            module.meaning = self.language_model.sentences.of_pools(direction)
         module.token_weights = token_weights
         if direction in self.solved:
             module.head.keep_scale()
@@ -130,12 +127,9 @@ class TrainedClassifier(Answering):
         """What a `TextClassifier` is to know of its head."""
         return {"head_sizes": self.head_sizes, "pooling": self.pools, "n_meaning": self.n_meaning}
 
-    def word_vectors(self, tokens: TokenLists) -> np.ndarray | None:
-        """What the words of texts say of their meaning, if heads are given that."""
-        if not self.n_meaning:
-            return None
-        assert self.language_model.sentences is not None
-        return self.language_model.sentences.word_vectors(tokens)
+    def meanings(self, tokens: TokenLists, device: torch.device) -> np.ndarray | None:
+        """Vectors of what texts mean, if heads are given these."""
+        return self.language_model.meanings(tokens, device) if self.n_meaning else None
 
     def logits(self, tokens: TokenLists, device: torch.device, bptt: int) -> list[np.ndarray]:
         """Logits by the network of each direction, and by the one beside it.
@@ -152,10 +146,10 @@ class TrainedClassifier(Answering):
         list of ndarray of shape (n_documents, n_outputs), float32
         """
         found = []
-        words = self.word_vectors(tokens)
+        meanings = self.meanings(tokens, device)
         for direction, module in self._networks(device, bptt=bptt).items():
             read = tokens.reversed() if direction == "backward" else tokens
-            logits = predict_logits(module, read, device, words)
+            logits = predict_logits(module, read, device, meanings)
             if direction in self.words:
                 logits += self.words[direction].logits(tokens)
             found.append(logits)

@@ -28,7 +28,7 @@ def predict_logits(
     module: TextClassifier,
     documents: TokenLists,
     device: torch.device,
-    words: np.ndarray | None = None,
+    meanings: np.ndarray | None = None,
 ) -> np.ndarray:
     """Logits of every document, shape (n, outputs), float32.
 
@@ -37,14 +37,14 @@ def predict_logits(
     module : TextClassifier
     documents : TokenLists
     device : torch.device
-    words : ndarray of shape (n, n_meaning)
-        What the documents' words say of their meaning, if that is an input of the head.
+    meanings : ndarray of shape (n, n_meaning)
+        Vectors of what the documents mean, if these are an input of the head.
     """
     module.eval()
 
     def logits(ids: Tensor, lengths: Tensor, batch: np.ndarray) -> Tensor:
-        own = None if words is None else torch.from_numpy(words[batch]).to(device)
-        found: Tensor = module(ids, lengths, words=own)
+        own = None if meanings is None else torch.from_numpy(meanings[batch]).to(device)
+        found: Tensor = module(ids, lengths, meaning=own)
         return found
 
     return _in_batches(documents, device, logits)

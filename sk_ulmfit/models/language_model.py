@@ -27,7 +27,7 @@ from .networks import (
     parted,
     to_arrays,
 )
-from .sentences import SentenceVectors, pools_of
+from .sentences import GAIN, POOLING, SentenceVectors, pools_of
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
 ENCODER_PREFIX = "encoder."
@@ -160,21 +160,61 @@ class TrainedLanguageModel(Answering):
         ndarray of shape (n_documents, n_features), float32
             The directions' side by side.
         """
-        pools = {
+        pools = self._pools(tokens, pools_of(pooling), device)
+        if pooling != "sentences":
+            return np.hstack(list(pools.values()))
+        sentences = self.sentences or SentenceVectors.plain(self.directions, self.sizes)
+        features = [sentences.scaled(name, pooled) for name, pooled in pools.items()]
+        if sentences.size:
+            of_reader = pools if self.reader is self else None
+            features.insert(0, self.meanings(tokens, device, of_reader))
+        return GAIN * np.hstack(features)
+
+    def meanings(
+        self,
+        tokens: TokenLists,
+        device: torch.device,
+        pools: dict[str, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Vectors of what texts mean, if it has learned that.
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        device : torch.device
+        pools : dict of str to ndarray, default=None
+            Of its `reader`, by direction, if they are known.
+
+        Returns
+        -------
+        ndarray of shape (n_documents, size), float32
+            Rows of length 1.
+        """
+        assert self.sentences is not None
+        return self.sentences.vectors(tokens, pools or self.reader._pools(tokens, POOLING, device))
+
+    @cached_property
+    def reader(self) -> TrainedLanguageModel:
+        """The model whose pools say what texts mean: this one, unless it has layers for that."""
+        of_reader = {d: self.sentences.layers(d) if self.sentences else {} for d in self.weights}
+        if not any(of_reader.values()):
+            return self
+        return replace(self, weights={d: {**self.weights[d], **of_reader[d]} for d in of_reader})
+
+    def _pools(
+        self, tokens: TokenLists, pooling: str, device: torch.device
+    ) -> dict[str, np.ndarray]:
+        return {
             direction: pooled_features(
                 module.encoder,
                 tokens.reversed() if direction == "backward" else tokens,
                 device,
                 token_weights=self.token_weights(direction),
-                pooling=pools_of(pooling),
+                pooling=pooling,
                 bptt=_POOLED_AT_ONCE,
             )
             for direction, module in self._networks(device).items()
         }
-        if pooling != "sentences":
-            return np.hstack(list(pools.values()))
-        sentences = self.sentences or SentenceVectors.plain(self.directions, self.sizes)
-        return sentences.features(tokens, pools)
 
     def n_features(self, pooling: str) -> int:
         """Length of a document's vector, as `pooled` makes it.

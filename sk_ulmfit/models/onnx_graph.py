@@ -19,7 +19,7 @@ import numpy as np
 
 from ..modules import POOLINGS
 from ..modules.awd_lstm import EncoderSizes
-from ..modules.classifier import LENGTH_OF_WORDS, SOLVED_STEP
+from ..modules.classifier import SOLVED_STEP
 from ..modules.pooling import pools_every_layer
 from .networks import Weights
 
@@ -95,7 +95,7 @@ def network_graph(
     pooling: str,
     head: Sequence[Block],
     *,
-    of_pools: Block | None = None,
+    n_meaning: int = 0,
     int8: bool,
 ) -> tuple[bytes, np.ndarray]:
     """Make the graph of an encoder, pooling and head.
@@ -110,8 +110,8 @@ def network_graph(
     pooling : str
     head : sequence of Block
         Empty: the graph gives pooled vectors.
-    of_pools : Block, optional
-        What pools add to a vector of a text's meaning, if the head is given that.
+    n_meaning : int, default=0
+        Length of the vector of a text's meaning, if the head is given that.
     int8 : bool
         Round the encoder's weights to 8 bits.
 
@@ -119,9 +119,8 @@ def network_graph(
     -------
     graph : bytes
         Inputs: ``ids`` of shape (time, batch), int32; ``remain`` of shape (batch,), int32, how many
-        tokens of every document are left, at least 1; ``state``; with `of_pools` ``words``, what
-        the documents' words say of their meaning. Outputs: ``answer``, of the
-        documents up to here; ``state_out``.
+        tokens of every document are left, at least 1; ``state``; with `n_meaning` ``meaning`` of
+        shape (batch, n_meaning). Outputs: ``answer``, of the documents up to here; ``state_out``.
     start : ndarray of shape (state size,), float32
         State of a document before its first token.
     """
@@ -149,24 +148,18 @@ def network_graph(
         columns, factors = pools.columns(encoder.factors)
         if head:
             head = [head[0].of_columns(columns, factors, pools.size), *head[1:]]
-            of_pools = of_pools and of_pools.of_columns(columns, factors, pools.size)
         else:
             vectors = graph.add("Gather", vectors, graph.constant(columns, np.int64), axis=1)
             vectors = graph.add("Mul", vectors, graph.constant(factors))
-    meaning = None
-    if of_pools is not None:
-        words = graph.add("Mul", graph.add_unit("words"), graph.constant(LENGTH_OF_WORDS))
-        meaning = graph.add_unit(graph.add("Add", words, of_pools.add_to(graph, vectors)))
     for n, block in enumerate(head):
         vectors = block.add_to(graph, graph.add("Relu", vectors) if n else vectors)
-        if n == 0 and meaning is not None:
+        if n == 0 and n_meaning:
             assert block.of_meaning is not None
-            product = graph.add("MatMul", meaning, graph.constant(block.of_meaning.T))
+            product = graph.add("MatMul", "meaning", graph.constant(block.of_meaning.T))
             vectors = graph.add("Add", vectors, product)
     graph.add("Identity", vectors, output="answer")
     graph.add("Concat", *states, *pooled, output="state_out", axis=1)
-    n_words = 0 if of_pools is None else len(of_pools.bias)
-    return graph.finished(len(start), n_words), start.astype(np.float32)
+    return graph.finished(len(start), n_meaning), start.astype(np.float32)
 
 
 _TYPES = {"float32": 1, "int8": 3, "int32": 6, "int64": 7}  # of ONNX
@@ -193,11 +186,6 @@ class _Graph:
         """Add a node with one output; gives the output's name."""
         return self._add(kind, inputs, [output or f"value{len(self._nodes)}"], attributes)[0]
 
-    def add_unit(self, rows: str) -> str:
-        """Bring rows to length 1."""
-        length = self.add("ReduceL2", rows, axes=[1], keepdims=1)
-        return self.add("Div", rows, self.add("Max", length, self.constant(1e-12)))
-
     def add_several(self, kind: str, *inputs: str, n_outputs: int, **attributes: Any) -> list[str]:
         """Add a node with several outputs; gives their names."""
         names = [f"value{len(self._nodes)}.{n}" for n in range(n_outputs)]
@@ -211,13 +199,13 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
         return outputs
 
-    def finished(self, state_size: int, n_words: int) -> bytes:
+    def finished(self, state_size: int, n_meaning: int) -> bytes:
         from onnx import helper
 
         def described(name: str, kind: str, *shape: Any) -> Any:
             return helper.make_tensor_value_info(name, _TYPES[kind], shape)
 
-        words = [described("words", "float32", "batch", n_words)] if n_words else []
+        meaning = [described("meaning", "float32", "batch", n_meaning)] if n_meaning else []
         graph = helper.make_graph(
             self._nodes,
             "sk_ulmfit",
@@ -225,7 +213,7 @@ class _Graph:
                 described("ids", "int32", "time", "batch"),
                 described("remain", "int32", "batch"),
                 described("state", "float32", "batch", state_size),
-                *words,
+                *meaning,
             ],
             [
                 described("answer", "float32", "batch", "size"),

@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from ..modules import Meaning, pooled_size
+from ..modules import AWDLSTM, pooled_size
 from ..modules.awd_lstm import EncoderSizes
 from ..text.bag_of_words import mean_vectors, unit_rows
 from ..text.token_lists import TokenLists
@@ -38,15 +38,17 @@ class SentenceVectors:
     """Vectors of texts that agree with those of a teacher, and the scales of the pools.
 
     A text's vector is the weighted mean of its words' vectors, plus what a linear map reads off the
-    scaled pools of every direction (their mean, if there are two), at length 1.
+    scaled pools of every direction (their mean, if there are two), at length 1. The pools are those
+    of the language model's encoder, or of one with other LSTM layers above the same embedding,
+    which have learned from the teacher too.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
         ``words`` (vocabulary, size), ``weights`` (vocabulary,) of the words in the mean, and
         ``offset`` (size,): none of the three where nothing was learned from a teacher. For every
-        direction ``DIRECTION.mean`` and ``DIRECTION.scale`` (pooled size,), and ``DIRECTION.map``
-        (pooled size, size).
+        direction ``DIRECTION.mean`` and ``DIRECTION.scale`` (pooled size,), ``DIRECTION.map``
+        (pooled size, size) and, if the LSTM layers are others, ``DIRECTION.encoder.layers.*``.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray]):
@@ -82,6 +84,14 @@ class SentenceVectors:
         for direction in directions:
             shapes |= {f"{direction}.mean": (pooled,), f"{direction}.scale": (pooled,)}
             shapes |= {f"{direction}.map": (pooled, size)} if size else {}
+            if self.layers(direction):
+                with torch.device("meta"):
+                    state = AWDLSTM(sizes).state_dict()
+                shapes |= {
+                    f"{direction}.encoder.{name}": tuple(tensor.shape)
+                    for name, tensor in state.items()
+                    if name.startswith("layers.")
+                }
         if size:
             n_words = sizes.vocab_size
             shapes |= {"words": (n_words, size), "weights": (n_words,), "offset": (size,)}
@@ -101,37 +111,38 @@ class SentenceVectors:
         mean, scale = self.pool_scales(direction)
         return (pools - mean) / (scale * np.sqrt(np.float32(len(mean))))
 
-    def features(self, tokens: TokenLists, pools: dict[str, np.ndarray]) -> np.ndarray:
-        """Vectors of texts, and their scaled pools beside them.
+    def layers(self, direction: str) -> dict[str, np.ndarray]:
+        """LSTM layers whose pools are mapped, if they are others; named as in `LanguageModel`."""
+        prefix = f"{direction}."
+        return {
+            name.removeprefix(prefix): array
+            for name, array in self.arrays.items()
+            if name.startswith(f"{prefix}encoder.layers.")
+        }
+
+    def vectors(self, tokens: TokenLists, pools: dict[str, np.ndarray]) -> np.ndarray:
+        """Vectors of texts.
 
         Parameters
         ----------
         tokens : TokenLists
         pools : dict of str to ndarray of shape (n, pooled size)
-            By direction.
+            By direction, of the layers that are for it.
 
         Returns
         -------
-        ndarray of shape (n, size + n_directions * pooled size), float32
+        ndarray of shape (n, size), float32
+            Rows of length 1.
         """
-        scaled = {name: self.scaled(name, pooled) for name, pooled in pools.items()}
-        if not self.size:
-            return GAIN * np.hstack(list(scaled.values()))
         vectors = self.word_vectors(tokens)
-        for name, pooled in scaled.items():
-            vectors += pooled @ self.arrays[f"{name}.map"] / len(scaled)
-        return GAIN * np.hstack([unit_rows(vectors), *scaled.values()])
+        for name, pooled in pools.items():
+            vectors += self.scaled(name, pooled) @ self.arrays[f"{name}.map"] / len(pools)
+        return unit_rows(vectors)
 
     def word_vectors(self, tokens: TokenLists) -> np.ndarray:
         """What the words of texts add to their vectors, shape (n_documents, size)."""
         means = mean_vectors(tokens, self.arrays["words"], self.arrays["weights"])
         return means + self.arrays["offset"]
-
-    def of_pools(self, direction: str) -> Meaning:
-        """Build what makes vectors of the words' and of the pools of one direction."""
-        arrays = (*self.pool_scales(direction), self.arrays[f"{direction}.map"])
-        mean, scale, mapped = map(torch.from_numpy, arrays)
-        return Meaning(mean, scale * len(mean) ** 0.5, mapped)
 
     def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:
         """Carry the words over to another vocabulary.

@@ -1,7 +1,7 @@
 """The networks: plain torch, no skorch and no scikit-learn."""
 
 from .awd_lstm import AWDLSTM, EncoderState
-from .classifier import Meaning, TextClassifier
+from .classifier import TextClassifier
 from .dropout import AWD_CLASSIFIER_DROPOUTS, AWD_LM_DROPOUTS, Dropouts
 from .language_model import LanguageModel, LanguageModelOutput
 from .pooling import POOLINGS, pooled_size, rarity
@@ -15,7 +15,6 @@ __all__ = [
     "EncoderState",
     "LanguageModel",
     "LanguageModelOutput",
-    "Meaning",
     "TextClassifier",
     "pooled_size",
     "rarity",

@@ -23,11 +23,6 @@ CHUNKS_KEPT_FOR_BACKWARD = 8
 SOLVED_STEP = 0.1
 
 
-# What words say of a meaning has about this length in texts of a sentence, where pools say half as
-# much. In shorter texts words would drown out the pools, in longer ones the other way round.
-LENGTH_OF_WORDS = 1.4
-
-
 class HeadBlock(nn.Module):
     """Batch normalisation, dropout and a linear layer.
 
@@ -135,34 +130,6 @@ class Head(nn.Module):
         return x
 
 
-class Meaning(nn.Module):
-    """Directions of texts' vectors, of what their words say and what the pools do.
-
-    Parameters
-    ----------
-    mean, scale : Tensor of shape (pooled size,)
-        Of the pools.
-    of_pools : Tensor of shape (pooled size, size)
-        What scaled pools add to a vector.
-    """
-
-    mean: Tensor
-    scale: Tensor
-    of_pools: Tensor
-
-    def __init__(self, mean: Tensor, scale: Tensor, of_pools: Tensor):
-        super().__init__()
-        # They follow from the language model, so they are no part of the classifier's state.
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("of_pools", of_pools, persistent=False)
-
-    def forward(self, words: Tensor, pools: Tensor) -> Tensor:
-        """Vectors of length 1 and shape (batch, size)."""
-        of_pools = ((pools - self.mean) / self.scale) @ self.of_pools
-        return F.normalize(LENGTH_OF_WORDS * F.normalize(words) + of_pools)
-
-
 class TextClassifier(nn.Module):
     """Encoder, pooling over the whole document, head.
 
@@ -187,12 +154,9 @@ class TextClassifier(nn.Module):
     ----------
     token_weights : Tensor of shape (vocabulary,)
         How much a token counts in the weighted mean; ones unless set.
-    meaning : Meaning or None
-        What makes the vectors of texts' meanings.
     """
 
     token_weights: Tensor
-    meaning: Meaning | None
 
     def __init__(
         self,
@@ -214,7 +178,6 @@ class TextClassifier(nn.Module):
         first = self.encoder.dropouts.output
         # Follows from the language model, so it is no part of the classifier's state.
         self.register_buffer("token_weights", torch.ones(sizes.vocab_size), persistent=False)
-        self.meaning = None
         self.head = Head(widths, [first] + [head_dropout] * len(head_sizes), n_meaning)
 
     @torch.no_grad()
@@ -228,7 +191,7 @@ class TextClassifier(nn.Module):
         ids: Tensor | None = None,
         lengths: Tensor | None = None,
         vectors: Tensor | None = None,
-        words: Tensor | None = None,
+        meaning: Tensor | None = None,
         word_logits: Tensor | None = None,
         source: MaskSource | None = None,
     ) -> Tensor:
@@ -242,8 +205,8 @@ class TextClassifier(nn.Module):
             Number of tokens of every document, at least 1, falling.
         vectors : Tensor of shape (batch, pooled size)
             Of the documents, where they are known; instead of their tokens.
-        words : Tensor of shape (batch, n_meaning)
-            What the documents' words say of their meaning.
+        meaning : Tensor of shape (batch, n_meaning)
+            Vectors of what the documents mean, of length 1, if the head is given these.
         word_logits : Tensor of shape (batch, outputs)
             To be added: what the documents' words say by themselves.
         source : MaskSource, optional
@@ -262,7 +225,6 @@ class TextClassifier(nn.Module):
                 self.bptt,
                 masks=masks,
             )
-        meaning = None if self.meaning is None else self.meaning(words, vectors)
         logits: Tensor = self.head(vectors, source, meaning)
         return logits if word_logits is None else logits + word_logits
 

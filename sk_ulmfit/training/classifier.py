@@ -126,8 +126,8 @@ def classifier_stage(
         beside = {}
         if direction in start.words:
             beside["word_logits"] = start.words[direction].logits(documents)
-        if (words := start.word_vectors(documents)) is not None:
-            beside["words"] = words
+        if (meanings := start.meanings(documents, options.device)) is not None:
+            beside["meaning"] = meanings
         if used is not None:
             documents = documents.renumbered(renumbering(vocab_size, used))
         documents = documents.reversed() if direction == "backward" else documents

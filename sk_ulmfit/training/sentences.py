@@ -1,14 +1,15 @@
 """Stage 1, second part: learning what texts mean from a teacher's vectors, top to bottom.
 
-The language model stays as it is. Beside it, vectors of words and a linear map of the encoder's
-pools learn to give vectors that agree with the teacher's (Reimers & Gurevych 2020 let a whole
-network do so). So its perplexity stays, and a text has to be read only once, however often it is
-trained on: the pools are kept in a file.
+Vectors of words and a linear map of the encoder's pools learn to give vectors that agree with the
+teacher's. The language model stays as it is: its pools are kept in a file, so that a text has to be
+read only once, however often it is trained on. Or the pools are those of other LSTM layers above
+the same embedding, which learn along (Reimers & Gurevych 2020 let a whole network do so): that
+takes as long as the training of a language model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from ..models import TrainedLanguageModel
 from ..models.sentences import POOLING, SentenceVectors, scales
@@ -31,13 +29,26 @@ from .devices import mixed_precision
 from .distributed import Share
 from .language_model import LanguageModelOptions
 from .net import TrainingInterrupted, common_arguments, history_of
-from .resumable import ResumableNet
+from .sentence_encoder import SentenceEncoder
+from .sentence_net import (
+    AgreementLoss,
+    PooledTexts,
+    Rows,
+    SentenceModule,
+    SentenceNet,
+    TaughtTexts,
+    TextBatches,
+    UnreadTexts,
+)
 
 # Texts computed between two writes to a file.
 _BLOCK = 4096
 
 # Texts that scales, and the directions of the teacher's vectors that matter, are taken from.
 _SAMPLE = 20_000
+
+# How many times slower LSTM layers learn than what is read off them.
+_OF_ENCODER = 5.0
 
 # A word that is as frequent as this counts half of a rare one, to begin with.
 _HALF_WEIGHT_FREQUENCY = 1e-3
@@ -54,6 +65,7 @@ def learn_sentences(
     *,
     size: int,
     n_valid: int,
+    train_encoder: bool,
     directory: Path,
 ) -> tuple[SentenceVectors, list[dict[str, Any]]]:
     """Learn from one target vector a text.
@@ -71,6 +83,8 @@ def learn_sentences(
         Of the vectors. Of longer targets the directions that say most are kept.
     n_valid : int
         Texts that are held out.
+    train_encoder : bool
+        Whether LSTM layers learn along, which begin as copies of the language model's.
     directory : Path
         For the pools and, if the options say so, checkpoints.
 
@@ -87,21 +101,31 @@ def learn_sentences(
     order = np.random.default_rng(options.seed).permutation(len(tokens))
     valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
     sample = np.sort(order[n_valid : n_valid + _SAMPLE])
-    basis = principal_directions(targets[sample], size)
+    given = (tokens, targets, principal_directions(targets[sample], size))
     arrays: dict[str, np.ndarray] = {}
     history: list[dict[str, Any]] = []
     for direction in start.directions:
-        pools = _pools_on_disk(start, direction, tokens, directory, options)
-        arrays.update(scales(direction, np.asarray(pools[sample], dtype=np.float32)))
-        texts = TaughtTexts(tokens, pools, targets, SentenceVectors(arrays), direction, basis)
-        module = SentenceModule(len(start.tokenizer.vocab), pools.shape[1], basis.shape[1])
+        if train_encoder:
+            some = start.with_directions((direction,)).pooled(
+                tokens.take(sample), POOLING, options.device
+            )
+            texts: TaughtTexts = UnreadTexts(*given, direction)
+        else:
+            pools = _pools_on_disk(start, direction, tokens, directory, options)
+            some = np.asarray(pools[sample], dtype=np.float32)
+            texts = PooledTexts(*given, direction, pools, SentenceVectors(arrays))
+        arrays.update(scales(direction, some))
+        module = SentenceModule(len(start.tokenizer.vocab), some.shape[1], texts.size)
         if direction == start.directions[0]:
             module.begin(*first_words(texts, train, module.n_words))
         else:
             module.keep_words(arrays)
-        epochs = _train(module, texts, train, valid, options, direction)
+        learner: SentenceModule | SentenceEncoder = module
+        if train_encoder:
+            learner = SentenceEncoder.of(start, direction, module, SentenceVectors(arrays))
+        epochs = _train(learner, texts, train, valid, options, direction)
         history += [{"direction": direction, **epoch} for epoch in epochs]
-        arrays.update(module.to_arrays(direction))
+        arrays.update(learner.to_arrays(direction))
     return SentenceVectors(arrays), history
 
 
@@ -225,7 +249,7 @@ def _pools_on_disk(
 
 
 def _train(
-    module: SentenceModule,
+    module: SentenceModule | SentenceEncoder,
     texts: TaughtTexts,
     train: np.ndarray,
     valid: np.ndarray,
@@ -241,12 +265,15 @@ def _train(
             module.load_state_dict(finished["module"])
             return _with_agreement(history_of(finished["history"]))
         callbacks.append(checkpoints)
-    own = replace(options, label=f"{direction} sentences", early_stopping=False, lr_decay=1.0)
+    reads = isinstance(module, SentenceEncoder)
+    label, decay = f"{direction} sentences", _OF_ENCODER if reads else 1.0
+    own = replace(options, label=label, early_stopping=False, lr_decay=decay)
     masks = MaskSource(torch.Generator())  # of which none is drawn
     net = SentenceNet(
         **common_arguments(module, masks, Rows(texts, valid), own, *callbacks),
         texts=texts,
         criterion=AgreementLoss,
+        optimizer__param_groups=[("encoder.*", {})] if reads else [],
         iterator_train=TextBatches,
         iterator_valid=TextBatches,
     )
@@ -260,217 +287,3 @@ def _train(
 
 def _with_agreement(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**epoch, "agreement": 1 - epoch["valid_loss"]} for epoch in epochs]
-
-
-class SentenceModule(nn.Module):
-    """Vectors of words and a map of scaled pools, which add up to vectors of texts.
-
-    Parameters
-    ----------
-    n_words, pooled, size : int
-        Numbers of words, of pools, and of a vector's entries.
-    """
-
-    def __init__(self, n_words: int, pooled: int, size: int):
-        super().__init__()
-        self.n_words = n_words
-        self.words = nn.Parameter(torch.zeros(n_words, size))
-        self.log_weights = nn.Parameter(torch.zeros(n_words))
-        self.offset = nn.Parameter(torch.zeros(size))
-        self.map = nn.Parameter(torch.zeros(pooled, size))
-
-    @torch.no_grad()
-    def begin(self, words: np.ndarray, weights: np.ndarray, offset: np.ndarray) -> None:
-        """Take vectors of words to begin with."""
-        self.words.copy_(torch.from_numpy(words))
-        self.log_weights.copy_(torch.from_numpy(np.log(weights)))
-        self.offset.copy_(torch.from_numpy(offset))
-
-    def keep_words(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the words of another direction's training, and leave them as they are."""
-        self.begin(*(arrays[name] for name in ("words", "weights", "offset")))
-        for parameter in (self.words, self.log_weights, self.offset):
-            parameter.requires_grad_(False)
-
-    def forward(self, ids: Tensor, starts: Tensor, pools: Tensor) -> Tensor:
-        """Vectors of texts, shape (batch, size), of no certain length.
-
-        Parameters
-        ----------
-        ids : Tensor of shape (n_tokens,)
-            Of all texts, one after another.
-        starts : Tensor of shape (batch,)
-            Where every text begins.
-        pools : Tensor of shape (batch, pooled)
-            Scaled.
-        """
-        weights = self.log_weights.exp()
-        total = F.embedding_bag(ids, weights.unsqueeze(1), starts, mode="sum")
-        words = F.embedding_bag(
-            ids, self.words, starts, mode="sum", per_sample_weights=weights[ids]
-        )
-        return words / total + self.offset + pools @ self.map
-
-    def to_arrays(self, direction: str) -> dict[str, np.ndarray]:
-        """What was learned, named as in `SentenceVectors`."""
-        arrays = {
-            "words": self.words,
-            "weights": self.log_weights.exp(),
-            "offset": self.offset,
-            f"{direction}.map": self.map,
-        }
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in arrays.items()}
-
-
-class AgreementLoss(nn.Module):
-    """One minus the mean cosine, and in training how far cosines within the batch are off.
-
-    Parameters
-    ----------
-    similarities : float, default=10.0
-        Weight of the mean squared difference of the cosines of all pairs.
-    """
-
-    def __init__(self, similarities: float = 10.0):
-        super().__init__()
-        self.similarities = similarities
-
-    def forward(self, vectors: Tensor, targets: Tensor) -> Tensor:
-        """Loss of `vectors`, both of shape (batch, size)."""
-        vectors, targets = F.normalize(vectors), F.normalize(targets)
-        loss = 1 - (vectors * targets).sum(dim=1).mean()
-        if self.training:
-            differences = vectors @ vectors.T - targets @ targets.T
-            loss = loss + self.similarities * differences.square().mean()
-        return loss
-
-
-class SentenceNet(ResumableNet):
-    """Trains a `SentenceModule` on batches of the rows of texts.
-
-    Parameters
-    ----------
-    texts : TaughtTexts
-    **kwargs
-        Of `ResumableNet`.
-    """
-
-    def __init__(self, *args: Any, texts: TaughtTexts, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.texts = texts
-
-    def infer(self, x: Tensor, **fit_params: Any) -> Tensor:
-        vectors: Tensor = super().infer(self.texts.inputs(x.numpy()))
-        return vectors
-
-    def _loss_of_constant_answer(self, train: Dataset) -> float:
-        return 1.0 + self.criterion_.similarities
-
-    def _describe(self, batch: Any) -> str:
-        return f"{len(batch[0])} texts. Lower batch_size (now {self.batch_size})"
-
-
-class TaughtTexts:
-    """Texts as a network reads them, each with the teacher's vector.
-
-    Parameters
-    ----------
-    tokens : TokenLists
-    pools : ndarray of shape (n_texts, pooled)
-    targets : ndarray of shape (n_texts, n_dims)
-        All three may be memory maps.
-    scales : SentenceVectors
-        Of the pools.
-    direction : str
-    basis : ndarray of shape (n_dims, size)
-        What the targets are mapped by.
-    """
-
-    def __init__(
-        self,
-        tokens: TokenLists,
-        pools: np.ndarray,
-        targets: np.ndarray,
-        scales: SentenceVectors,
-        direction: str,
-        basis: np.ndarray,
-    ):
-        self.tokens = tokens
-        self.pools = pools
-        self.targets = targets
-        self.scales = scales
-        self.direction = direction
-        self.basis = basis
-
-    @property
-    def size(self) -> int:
-        """Length of the mapped targets."""
-        return self.basis.shape[1]
-
-    def inputs(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """What `SentenceModule` takes for some of the texts."""
-        tokens = self.tokens.take(rows)
-        pools = self.scales.scaled(self.direction, self.pools[rows].astype(np.float32))
-        return {
-            "ids": torch.from_numpy(tokens.ids.astype(np.int64)),
-            "starts": torch.from_numpy(tokens.starts),
-            "pools": torch.from_numpy(pools),
-        }
-
-    def targets_of(self, rows: np.ndarray) -> np.ndarray:
-        """The teacher's vectors of some of the texts, shape (n, size)."""
-        return np.asarray(self.targets[rows], dtype=np.float32) @ self.basis
-
-
-class Rows(Dataset):
-    """Some of the texts, by their rows.
-
-    Parameters
-    ----------
-    texts : TaughtTexts
-    rows : ndarray of int
-    rng : numpy.random.Generator or None, default=None
-        Shuffles them anew for every epoch; None keeps their order.
-    """
-
-    def __init__(
-        self, texts: TaughtTexts, rows: np.ndarray, rng: np.random.Generator | None = None
-    ):
-        self.texts = texts
-        self.rows = rows
-        self.rng = rng
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-class TextBatches:
-    """Batches of rows and of their targets.
-
-    Parameters
-    ----------
-    dataset : Rows
-    batch_size : int
-
-    Attributes
-    ----------
-    first_batch : int, default=0
-        Where the next pass begins.
-    """
-
-    first_batch = 0
-
-    def __init__(self, dataset: Rows, batch_size: int):
-        self.dataset = dataset
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        data = self.dataset
-        order = data.rows if data.rng is None else data.rng.permutation(data.rows)
-        for batch in range(self.first_batch, len(self)):
-            # In rising order: a memory map is read from front to back.
-            rows = np.sort(order[batch * self.batch_size : (batch + 1) * self.batch_size])
-            yield torch.from_numpy(rows), torch.from_numpy(data.texts.targets_of(rows))

@@ -273,7 +273,7 @@ def begin_solved(
         documents if options.word_features else documents.take(range(0)),
         np.array(no_words),
     )
-    rows, of_words = counted.rows(documents), start.word_vectors(documents)
+    rows, meanings = counted.rows(documents), start.meanings(documents, options.device)
     found: dict[str, Weights] = {}
     chosen: dict[str, dict[str, float]] = {}
     words: dict[str, WordTerm] = {}
@@ -285,10 +285,8 @@ def begin_solved(
         read = documents.reversed() if direction == "backward" else documents
         pools = pooled_vectors(module.to(options.device), read, options.device)
         blocks: dict[str, Any] = {"form": pools, "words": rows}
-        if of_words is not None:
-            assert module.meaning is not None
-            inputs = (torch.from_numpy(array).to(options.device) for array in (of_words, pools))
-            blocks["meaning"] = module.meaning(*inputs).cpu().numpy()
+        if meanings is not None:
+            blocks["meaning"] = meanings
         mean, variance = _scales(start, direction, pools)
         pools -= mean
         pools /= np.sqrt((variance + module.head.blocks[0].norm.eps) * pools.shape[1])

@@ -41,10 +41,12 @@ def start() -> ULMFiTLanguageModel:
     return language_model(max_epochs=1, direction="both", pooling="sentences").fit(taught()[0])
 
 
-@pytest.fixture(scope="module")
-def learned(start):
+@pytest.fixture(scope="module", params=["pools", "layers"])
+def learned(start, request):
     texts, targets, _ = taught()
-    return clone_of(start).fit_sentences(texts, targets, size=8, batch_size=32, max_epochs=4)
+    own = {"size": 8, "batch_size": 32, "max_epochs": 4}
+    reads = request.param == "layers"
+    return clone_of(start).fit_sentences(texts, targets, train_encoder=reads, **own)
 
 
 def clone_of(lm: ULMFiTLanguageModel, **params) -> ULMFiTLanguageModel:
@@ -66,6 +68,26 @@ def test_the_language_model_stays_as_it_is(start, learned):
     for direction, weights in start.trained_.weights.items():
         for name, array in weights.items():
             np.testing.assert_array_equal(array, learned.trained_.weights[direction][name])
+
+
+def test_layers_learn_along_and_are_their_own(start):
+    texts, targets, _ = taught()
+    own = {"size": 8, "batch_size": 32, "max_epochs": 2, "train_encoder": True}
+    trained = clone_of(start).fit_sentences(texts, targets, **own).trained_
+    assert trained.reader is not trained and start.trained_.reader is start.trained_
+    for direction, weights in trained.reader.weights.items():
+        for name, array in weights.items():
+            learns = name.startswith("encoder.layers.")
+            same = np.array_equal(array, trained.weights[direction][name])
+            assert same != learns, name
+    # Fine-tuned, it reads texts for their meaning by the layers that learned it.
+    tuned = clone_of(start)
+    tuned.trained_ = trained
+    tuned = tuned.partial_fit(texts[:50]).trained_
+    layers = tuned.reader.weights["forward"]["encoder.layers.0.weight_hh"]
+    np.testing.assert_array_equal(
+        layers, trained.reader.weights["forward"]["encoder.layers.0.weight_hh"]
+    )
 
 
 def test_a_classifier_needs_few_labels_and_no_scaler(learned):
@@ -162,11 +184,12 @@ def test_features_of_a_pretrained_model_need_no_training(learned, start):
     assert len(with_pools.get_feature_names_out()) == features.shape[1]
 
 
-def test_cut_off_and_called_again_it_ends_the_same(start, tmp_path):
+@pytest.mark.parametrize("train_encoder", [False, True])
+def test_cut_off_and_called_again_it_ends_the_same(start, tmp_path, train_encoder):
     texts, targets, _ = taught()
     np.save(tmp_path / "targets.npy", targets)
     mapped = np.load(tmp_path / "targets.npy", mmap_mode="r")
-    own = {"size": 8, "batch_size": 64, "max_epochs": 3}
+    own = {"size": 8, "batch_size": 64, "max_epochs": 3, "train_encoder": train_encoder}
     kept = {"checkpoint_dir": tmp_path / "run", "checkpoint_minutes": 0}
     for n_batches in (4, 9, 8):  # within the first epoch, the last, and the other direction's
         lm = clone_of(start, callbacks=[CutAfter(n_batches)], **kept)
@@ -214,6 +237,12 @@ def test_parameters_that_cannot_be(start, name, value):
     texts, targets, _ = taught()
     with pytest.raises(ValueError, match=f"'{name}' parameter of fit_sentences"):
         clone_of(start).fit_sentences(texts, targets, **{name: value})
+
+
+def test_layers_that_learn_along_are_asked_for_by_true_or_false(start):
+    texts, targets, _ = taught()
+    with pytest.raises(ValueError, match="'train_encoder' parameter of fit_sentences"):
+        clone_of(start).fit_sentences(texts, targets, train_encoder="yes")
 
 
 @pytest.mark.parametrize("name", ["size", "max_epochs", "batch_size", "n_valid"])

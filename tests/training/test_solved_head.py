@@ -133,16 +133,29 @@ def test_head_begins_at_the_solution_of_all_blocks(monkeypatch, data, knowing, p
 
 
 def test_meaning_is_where_words_and_pools_point(data, knowing):
-    sentences = knowing.trained_.sentences
+    device = torch.device("cpu")
     tokens = knowing.transform(data[0]).tokens
     forward = knowing.trained_.with_directions(("forward",))
-    pools = forward.pooled(tokens, "concat-layers", torch.device("cpu"))
-    words = sentences.word_vectors(tokens)
-    found = sentences.of_pools("forward")(torch.from_numpy(words), torch.from_numpy(pools))
-    expected = 1.4 * words / np.linalg.norm(words, axis=1, keepdims=True)
+    sentences = forward.sentences
+    expected = sentences.word_vectors(tokens)
+    pools = forward.pooled(tokens, "concat-layers", device)
     expected += sentences.scaled("forward", pools) @ sentences.arrays["forward.map"]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(forward.meanings(tokens, device), expected, atol=1e-5)
+
+
+def test_layers_of_their_own_say_what_texts_mean(data, knowing):
+    texts, y = data[0], data[1]
+    lm = pickle.loads(pickle.dumps(knowing))
+    tokens = lm.transform(texts).tokens
+    targets = lm.trained_.sentences.word_vectors(tokens)
+    lm.fit_sentences(texts, targets, size=3, max_epochs=1, train_encoder=True)
+    assert lm.trained_.reader is not lm.trained_
+    clf = solved(linear_share=1.0).fit(lm.transform(texts), y)
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(data[2]), clf.predict_proba(data[2]))
+    alone = np.vstack([clf.predict_proba([text]) for text in data[2]])
+    np.testing.assert_allclose(clf.predict_proba(data[2]), alone, atol=1e-5)
 
 
 def test_training_goes_on_from_a_head_that_is_told_the_meaning(tmp_path, data, knowing):
