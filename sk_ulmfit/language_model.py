@@ -563,7 +563,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 raise TrainingInterrupted([], NOTHING_NEW) from interrupt
             # Directions that an interrupt did not let begin stay as they were, if they go on.
             weights = {**(start.weights if going_on else {}), **outcome.weights}
-            start, before = replace(start, weights=weights), continued(before, outcome.history)
+            start = replace(start, weights=weights).with_directions(tuple(weights))
+            before = continued(before, outcome.history)
         self._set_fitted(start, before, from_scratch)
         if not going_on:
             self.__dict__.pop("sentence_history_", None)  # (of a model that is no more)

@@ -177,13 +177,12 @@ class SentenceVectors:
 
     def with_directions(self, directions: tuple[str, ...]) -> SentenceVectors:
         """Keep only what belongs to some of the directions."""
-        return SentenceVectors(
-            {
-                name: array
-                for name, array in self.arrays.items()
-                if "." not in name or name.partition(".")[0] in directions
-            }
-        )
+        kept = {
+            name: array
+            for name, array in self.arrays.items()
+            if "." not in name or name.partition(".")[0] in directions
+        }
+        return self if len(kept) == len(self.arrays) else SentenceVectors(kept)
 
 
 _NGRAMS = HashingVectorizer(

@@ -16,6 +16,7 @@ from sk_ulmfit.models.names import load_pretrained
 from sk_ulmfit.training.checkpoints import only_run
 from sk_ulmfit.training.sentences import principal_directions, rows_on_disk
 from tests.helpers import Cut, CutAfter, language_model
+from tests.test_interrupts import CtrlC
 
 TOPICS = {
     "money": "bank card loan payment account cash",
@@ -300,6 +301,19 @@ def test_a_later_fit_begins_without_their_history(learned):
     assert again.sentence_history_ == learned.sentence_history_
     again.set_params(max_epochs=1).fit(["we saw the bank"] * 2)
     assert not hasattr(again, "sentence_history_")
+
+
+def test_interrupted_before_the_second_direction_it_can_be_saved(learned, tmp_path):
+    """What was learned of texts in a direction that there is no network of goes with that."""
+    texts = taught()[0]
+    own = {"pretrained": FrozenEstimator(learned), "max_epochs": 3, "callbacks": [CtrlC()]}
+    lm = clone(learned).set_params(**own)
+    with pytest.raises(KeyboardInterrupt, match="fitted with what it had learned so far"):
+        lm.fit(texts)
+    assert lm.trained_.directions == ("forward",)
+    features = lm.transform(texts)
+    lm.set_params(callbacks=None, pretrained=None).save(tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").transform(texts), features)
 
 
 def test_a_unit_that_hardly_ever_moved_does_not_drown_out_the_others():
