@@ -193,12 +193,16 @@ class TrainedLanguageModel(Answering):
         assert self.sentences is not None
         return self.sentences.vectors(tokens, pools or self.reader._pools(tokens, POOLING, device))
 
-    @cached_property
+    @property
     def reader(self) -> TrainedLanguageModel:
         """The model whose pools say what texts mean: this one, unless it has layers for that."""
+        return self._other_reader or self  # (keeping itself, it would outlive its last user)
+
+    @cached_property
+    def _other_reader(self) -> TrainedLanguageModel | None:
         of_reader = {d: self.sentences.layers(d) if self.sentences else {} for d in self.weights}
         if not any(of_reader.values()):
-            return self
+            return None
         return replace(self, weights={d: {**self.weights[d], **of_reader[d]} for d in of_reader})
 
     def _pools(

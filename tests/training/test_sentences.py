@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 
 import joblib
 import numpy as np
@@ -89,6 +91,19 @@ def test_layers_learn_along_and_are_their_own(start):
     np.testing.assert_array_equal(
         layers, trained.reader.weights["forward"]["encoder.layers.0.weight_hh"]
     )
+
+
+def test_a_model_that_was_asked_is_freed_with_its_last_user(learned):
+    lm = clone_of(learned)
+    lm.transform(["we saw the bank"])
+    gc.collect()
+    gc.disable()
+    try:
+        trained = weakref.ref(lm.trained_)
+        del lm
+        assert trained() is None
+    finally:
+        gc.enable()
 
 
 def test_a_classifier_needs_few_labels_and_no_scaler(learned):
