@@ -118,16 +118,19 @@ class _Served:
         """Answers to documents of falling length."""
         raise NotImplementedError
 
-    def _read(self, documents: TokenLists) -> Iterator[tuple[str, np.ndarray]]:
-        """What every network says, by its name."""
-        meaning = self._meaning(documents) if self._says_meaning else None
+    def _read(
+        self, documents: TokenLists, meaning: np.ndarray | None = None
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """What every network says, by its name, but for those that say what documents mean."""
         for name, network in self._networks.items():
             if not name.startswith(MEANING):
                 given = meaning if network.reads_meaning else None
                 yield name, network.read(in_direction(documents, name), given)
 
-    def _meaning(self, documents: TokenLists) -> np.ndarray:
-        """Vectors of what documents mean, of length 1."""
+    def _meaning(self, documents: TokenLists) -> np.ndarray | None:
+        """Vectors of what documents mean, of length 1, if a network says that."""
+        if not self._says_meaning:
+            return None
         vectors = self._word_vectors(documents)
         for name in self._says_meaning:
             read = self._networks[name].read(in_direction(documents, name))
@@ -230,7 +233,7 @@ class ServedClassifier(_Served):
 
     def _batch(self, documents: TokenLists) -> np.ndarray:
         found = {}
-        for name, logits in self._read(documents):
+        for name, logits in self._read(documents, self._meaning(documents)):
             if f"words-{name}/ids" in self._arrays:
                 logits = logits + self._of_words(name, documents)
             found[name] = logits
@@ -300,7 +303,8 @@ class ServedLanguageModel(_Served):
             name: (pooled - arrays[f"{name}.mean"]) / arrays[f"{name}.scale"]
             for name, pooled in pools.items()
         }
-        vectors = [self._meaning(documents)] if self._says_meaning else []
+        meaning = self._meaning(documents)
+        vectors = [] if meaning is None else [meaning]
         return np.asarray(arrays["gain"] * np.hstack([*vectors, *scaled.values()]))
 
 
@@ -331,8 +335,8 @@ def load(path: str | os.PathLike[str], *, n_threads: int = 1) -> Any:
     ImportError
         If onnxruntime is not installed.
     ValueError
-        If its files are damaged, or come from a newer version of sk_ulmfit, or if this onnxruntime
-        cannot compute them.
+        If its files are damaged, or come from a version of sk_ulmfit with another format, or if
+        this onnxruntime cannot compute them.
     """
     folder = local_path(path)
     manifest, files = _read_folder(folder)

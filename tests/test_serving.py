@@ -157,6 +157,22 @@ def test_features_that_know_sentences(tmp_path, taught):
     assert 0 < np.linalg.norm(in_int8 - expected) < 0.1 * np.linalg.norm(expected)
 
 
+def test_every_network_reads_a_text_once(tmp_path, monkeypatch):
+    lm = language_model(direction="both", max_epochs=0).fit(TEXTS)
+    lm.set_params(pooling="sentences", output="features")
+    lm.trained_ = with_sentences(lm.trained_)
+    served = exported(lm, tmp_path)
+    read = []
+
+    def reading(network, *given, its=serving.Network.read):
+        read.append(network)
+        return its(network, *given)
+
+    monkeypatch.setattr(serving.Network, "read", reading)
+    served.transform(["one text"])
+    assert len(read) == len({*read}) == 4
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_several_labels_a_text_and_a_trained_head(tmp_path, precision):
     lm = language_model(max_epochs=0, tokenizer="subword", max_vocab=200)
