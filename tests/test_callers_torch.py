@@ -90,6 +90,20 @@ def test_an_answer_is_the_same(setting, models, expected):
     assert np.isfinite(clf.partial_fit(TEXTS, LABELS).predict_proba(TEXTS)).all()
 
 
+@pytest.mark.parametrize("train_encoder", [False, True])
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_what_texts_mean_is_learned_the_same(setting, train_encoder, models):
+    targets = np.random.default_rng(0).standard_normal((len(TEXTS), 5), dtype=np.float32)
+    found = []
+    for around in (contextlib.nullcontext, setting):
+        (lm, _) = pickle.loads(pickle.dumps(models))
+        lm.set_params(output="features", pooling="sentences")
+        with around():
+            lm.fit_sentences(TEXTS, targets, max_epochs=2, train_encoder=train_encoder)
+            found.append(joblib.hash([lm.trained_, lm.transform(TEXTS)]))
+    assert found[0] == found[1]
+
+
 def test_global_random_numbers_are_left_alone():
     torch.manual_seed(3)
     np.random.seed(3)

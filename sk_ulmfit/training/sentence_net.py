@@ -35,18 +35,18 @@ class SentenceModule(nn.Module):
 
     def __init__(self, n_words: int, pooled: int, size: int):
         super().__init__()
-        self.n_words = n_words
-        self.words = nn.Parameter(torch.zeros(n_words, size))
-        self.log_weights = nn.Parameter(torch.zeros(n_words))
-        self.offset = nn.Parameter(torch.zeros(size))
-        self.map = nn.Parameter(torch.zeros(pooled, size))
+        self.words = nn.Parameter(torch.empty(n_words, size))
+        self.log_weights = nn.Parameter(torch.empty(n_words))
+        self.offset = nn.Parameter(torch.empty(size))
+        self.map = nn.Parameter(torch.empty(pooled, size))
 
     @torch.no_grad()
     def begin(self, words: np.ndarray, weights: np.ndarray, offset: np.ndarray) -> None:
-        """Take vectors of words to begin with."""
+        """Take vectors of words to begin with, and nothing of the pools."""
         self.words.copy_(torch.from_numpy(words))
         self.log_weights.copy_(torch.from_numpy(np.log(weights)))
         self.offset.copy_(torch.from_numpy(offset))
+        self.map.zero_()
 
     def keep_words(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the words of another direction's training, and leave them as they are."""

@@ -19,6 +19,7 @@ import torch
 from scipy import sparse
 
 from ..models import TrainedLanguageModel
+from ..models.networks import empty_module
 from ..models.sentences import POOLING, SentenceVectors, scales
 from ..modules import pooled_size
 from ..modules.dropout import MaskSource
@@ -57,6 +58,7 @@ _HALF_WEIGHT_FREQUENCY = 1e-3
 _GAIN = 3.0
 
 
+@torch.inference_mode(False)  # whatever the caller is in
 def learn_sentences(
     start: TrainedLanguageModel,
     tokens: TokenLists,
@@ -115,9 +117,10 @@ def learn_sentences(
             some = np.asarray(pools[sample], dtype=np.float32)
             texts = PooledTexts(*given, direction, pools, SentenceVectors(arrays))
         arrays.update(scales(direction, some))
-        module = SentenceModule(len(start.tokenizer.vocab), some.shape[1], texts.size)
+        n_words = len(start.tokenizer.vocab)
+        module: SentenceModule = empty_module(SentenceModule, n_words, some.shape[1], texts.size)
         if direction == start.directions[0]:
-            module.begin(*first_words(texts, train, module.n_words))
+            module.begin(*first_words(texts, train, n_words))
         else:
             module.keep_words(arrays)
         learner: SentenceModule | SentenceEncoder = module
@@ -277,8 +280,7 @@ def _train(
         iterator_train=TextBatches,
         iterator_valid=TextBatches,
     )
-    with torch.inference_mode(False):  # whatever the caller is in
-        net.fit(Rows(texts, train, np.random.default_rng(options.seed)), y=None)
+    net.fit(Rows(texts, train, np.random.default_rng(options.seed)), y=None)
     history = _with_agreement(history_of(net.history))
     if net.interrupt_ is not None:
         raise TrainingInterrupted(history, "Interrupted: nothing of it is kept, but checkpoints.")
