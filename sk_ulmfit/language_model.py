@@ -469,7 +469,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             Read the texts by LSTM layers of their own, copies of the language model's that learn
             along (at a fifth of `lr`). Every pass then takes as long as one of training a language
             model, vectors take twice as long to compute, and agree better: the more texts the
-            better (below some 100,000 they learn these by heart).
+            better (below some 100,000 they learn these by heart). Of longer texts they learn by
+            the first 128 tokens in their direction.
 
         Returns
         -------
