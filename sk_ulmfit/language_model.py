@@ -776,8 +776,12 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         check_is_fitted(self)
         description, arrays = self.trained_.to_parts()
         own = {"history": self.history_, "from_scratch": self._from_scratch}
+        if hasattr(self, "sentence_history_"):
+            own["sentence_history"] = self.sentence_history_
         return {"language_model": description, **own}, arrays
 
     def _restore(self, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         trained = TrainedLanguageModel.from_parts(description["language_model"], arrays)
         self._set_fitted(trained, description["history"], bool(description["from_scratch"]))
+        if "sentence_history" in description:
+            self.sentence_history_ = description["sentence_history"]

@@ -318,6 +318,13 @@ def test_a_later_fit_begins_without_their_history(learned):
     assert not hasattr(again, "sentence_history_")
 
 
+def test_their_history_is_saved(learned, start, tmp_path):
+    for n, lm in enumerate((learned, start)):
+        lm.save(tmp_path / str(n))
+        again = load(tmp_path / str(n))
+        assert getattr(again, "sentence_history_", None) == getattr(lm, "sentence_history_", None)
+
+
 def test_interrupted_before_the_second_direction_it_can_be_saved(learned, tmp_path):
     """What was learned of texts in a direction that there is no network of goes with that."""
     texts = taught()[0]
