@@ -121,8 +121,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         training on either half of the texts is judged by the other half; of 2,000 texts and more
         both count the same. 0 else, the network alone.
         `linear_share_` has what was chosen. Between 0 and 1, predicting reads texts by the
-        network and by the encoder as it was; above 0 once more for what they mean, if the language
-        model has learned that.
+        network and by the encoder as it was.
     word_features : bool, default=True
         Let the linear model count words as well, as TF-IDF does. Training leaves these weights.
     pooling : {"concat", "mean", "max", "last", "concat-layers"}, \

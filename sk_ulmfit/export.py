@@ -21,7 +21,7 @@ from .classifier import ULMFiTClassifier
 from .files import local_path, sha256, write_json
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
-from .models.onnx_graph import OPSET, Block, head_blocks, network_graph
+from .models.onnx_graph import OPSET, Block, head_blocks, network_graph, side_by_side
 from .models.sentences import GAIN, POOLING, SentenceVectors, pools_of
 from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST, MEANING
 
@@ -140,18 +140,28 @@ def _of_networks(
     graphs = {}
     arrays = {}
     for direction, weights in trained.weights.items():
-        graphs[prefix + direction], arrays[f"start-{prefix}{direction}"] = network_graph(
+        name = prefix + direction
+        head = head_blocks(weights)
+        if trained.n_meaning:
+            (block,) = head  # of a solved head
+            assert block.of_meaning is not None
+            arrays[f"of-meaning-{name}"] = np.ascontiguousarray(block.of_meaning.T)
+            if trained.is_linear:
+                # One reading says what goes into the meaning, and what the head makes of the rest.
+                head = [side_by_side(block, _of_pools(language_model, direction))]
+        graphs[name], arrays[f"start-{name}"] = network_graph(
             weights,
             language_model.sizes,
             language_model.token_weights(direction).numpy(),
             trained.pools,
-            head_blocks(weights),
-            n_meaning=trained.n_meaning,
+            head,
             int8=int8,
         )
     if trained.n_meaning:
-        its_graphs, its_arrays = _of_meaning(language_model, int8)
-        graphs, arrays = graphs | its_graphs, arrays | its_arrays
+        arrays |= _of_words(language_model.sentences, int8)
+        if not trained.is_linear:
+            its_graphs, its_arrays = _of_meaning(language_model, int8)
+            graphs, arrays = graphs | its_graphs, arrays | its_arrays
     for direction, term in trained.words.items():
         of_words = {"ids": term.ids, "idf": term.idf, "coef": np.ascontiguousarray(term.coef.T)}
         name_of = f"words-{prefix}{direction}"
@@ -164,9 +174,10 @@ def _of_language_model(
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     graphs = {}
     arrays: dict[str, np.ndarray] = {}
-    for direction in trained.directions:
+    reader = trained.reader if pooling == "sentences" else trained
+    for direction, weights in reader.weights.items():
         graphs[direction], arrays[f"start-{direction}"] = network_graph(
-            trained.weights[direction],
+            weights,
             trained.sizes,
             trained.token_weights(direction).numpy(),
             pools_of(pooling),
@@ -175,13 +186,13 @@ def _of_language_model(
         )
     if pooling == "sentences":
         sentences = trained.sentences or SentenceVectors.plain(trained.directions, trained.sizes)
-        if sentences.size:
-            its_graphs, its_arrays = _of_meaning(trained, int8)
-            graphs, arrays = graphs | its_graphs, arrays | its_arrays
+        arrays |= _of_words(sentences, int8) if sentences.size else {}
         for direction in trained.directions:
             mean, scale = sentences.pool_scales(direction)
-            arrays[f"{direction}.mean"] = mean
-            arrays[f"{direction}.scale"] = scale * np.sqrt(np.float32(len(scale)))
+            of_pools = {"mean": mean, "scale": scale * np.sqrt(np.float32(len(scale)))}
+            if sentences.size:
+                of_pools["map"] = sentences.arrays[f"{direction}.map"]
+            arrays |= {f"{direction}.{name}": array for name, array in of_pools.items()}
         arrays["gain"] = np.asarray(GAIN)
     return graphs, arrays
 
@@ -189,28 +200,33 @@ def _of_language_model(
 def _of_meaning(
     trained: TrainedLanguageModel, int8: bool
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
-    """Those that make vectors of what texts mean."""
-    sentences = trained.sentences
-    assert sentences is not None
-    graphs, arrays = {}, _of_words(sentences, int8)
+    """Those that say what pools add to vectors of what texts mean."""
+    graphs, arrays = {}, {}
     for direction, weights in trained.reader.weights.items():
-        mean, deviation = sentences.pool_scales(direction)
-        scale = np.float32(1) / (deviation * np.sqrt(np.float32(len(deviation))))
-        of_pools = sentences.arrays[f"{direction}.map"].T
-        nothing = np.zeros(sentences.size, np.float32)
         graphs[MEANING + direction], arrays[f"start-{MEANING}{direction}"] = network_graph(
             weights,
             trained.sizes,
             trained.token_weights(direction).numpy(),
             POOLING,
-            [Block(scale, -mean * scale, of_pools, nothing)],
+            [_of_pools(trained, direction)],
             int8=int8,
         )
     return graphs, arrays
 
 
-def _of_words(sentences: SentenceVectors, int8: bool) -> dict[str, np.ndarray]:
+def _of_pools(trained: TrainedLanguageModel, direction: str) -> Block:
+    """What the pools of a direction add to a text's vector."""
+    sentences = trained.sentences
+    assert sentences is not None
+    mean, deviation = sentences.pool_scales(direction)
+    scale = np.float32(1) / (deviation * np.sqrt(np.float32(len(deviation))))
+    of_pools = sentences.arrays[f"{direction}.map"].T
+    return Block(scale, -mean * scale, of_pools, np.zeros(sentences.size, np.float32))
+
+
+def _of_words(sentences: SentenceVectors | None, int8: bool) -> dict[str, np.ndarray]:
     """Vectors of words, and how a text's is made of them."""
+    assert sentences is not None
     found = {name: sentences.arrays[name] for name in ("words", "weights", "offset")}
     if int8:
         scale = np.abs(found["words"]).max(axis=0) / 127 + np.float32(1e-12)

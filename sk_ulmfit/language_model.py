@@ -468,9 +468,9 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         train_encoder : bool, default=False
             Read the texts by LSTM layers of their own, copies of the language model's that learn
             along (at a fifth of `lr`). Every pass then takes as long as one of training a language
-            model, vectors take twice as long to compute, and agree better: the more texts the
-            better (below some 100,000 they learn these by heart). Of longer texts they learn by
-            the first 128 tokens in their direction.
+            model, and vectors agree better: the more texts the better (below some 100,000 they
+            learn these by heart). Of longer texts they learn by the first 128 tokens in their
+            direction. Features and linear heads are made of the pools of these layers then.
 
         Returns
         -------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,7 @@ class Network:
     session : onnxruntime.InferenceSession
         Of a graph that reads a chunk of text: from `ids` of shape (time, batch), the number of
         tokens that `remain` of each document, and a `state` row for each, to what it has to say of
-        the documents so far (`answer`), and the next `state`. Some are given the documents'
-        `meaning` as well.
+        the documents so far (`answer`), and the next `state`.
     start : ndarray of shape (state size,)
         State before the first token.
     """
@@ -56,9 +55,8 @@ class Network:
     def __init__(self, session: Any, start: np.ndarray):
         self._session = session
         self._start = start
-        self.reads_meaning = "meaning" in {given.name for given in session.get_inputs()}
 
-    def read(self, documents: TokenLists, meaning: np.ndarray | None = None) -> np.ndarray:
+    def read(self, documents: TokenLists) -> np.ndarray:
         """Answers to documents of falling length, shape (n, size), float32.
 
         They are read in chunks, whatever their length, and leave where they end.
@@ -72,19 +70,12 @@ class Network:
             left = (lengths[:n] - begin).astype(np.int32)
             chunk = ids[:n, begin : begin + min(_CHUNK, int(left[0]))].T
             given = {"ids": chunk.astype(np.int32, order="C"), "remain": left, "state": state}
-            if meaning is not None:
-                given["meaning"] = meaning[:n]
             n_left = int(np.count_nonzero(left > _CHUNK))
             # (of a last chunk nobody needs the state)
             answer, *rest = self._session.run(["answer", "state_out"][: 1 + (n_left > 0)], given)
             finished.append(answer[n_left:])
             state = rest[0][:n_left] if rest else state[:0]
         return np.concatenate(finished[::-1])
-
-
-def in_direction(documents: TokenLists, name: str) -> TokenLists:
-    """Documents as a network reads them, whose name ends with its direction."""
-    return documents.reversed() if name.endswith("backward") else documents
 
 
 class _Served:
@@ -101,7 +92,6 @@ class _Served:
         self._networks = networks
         self._arrays = arrays
         self._max_length = manifest["max_length"]
-        self._says_meaning = [name for name in networks if name.startswith(MEANING)]
 
     def _encode(self, X: Iterable[str]) -> TokenLists:
         tokens = TokenLists(*self._tokenizer.encode(check_texts(X)))
@@ -118,23 +108,18 @@ class _Served:
         """Answers to documents of falling length."""
         raise NotImplementedError
 
-    def _read(
-        self, documents: TokenLists, meaning: np.ndarray | None = None
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """What every network says, by its name, but for those that say what documents mean."""
-        for name, network in self._networks.items():
-            if not name.startswith(MEANING):
-                given = meaning if network.reads_meaning else None
-                yield name, network.read(in_direction(documents, name), given)
+    def _read(self, documents: TokenLists) -> dict[str, np.ndarray]:
+        """What every network says, by its name, which ends with its direction."""
+        return {
+            name: network.read(documents.reversed() if name.endswith("backward") else documents)
+            for name, network in self._networks.items()
+        }
 
-    def _meaning(self, documents: TokenLists) -> np.ndarray | None:
-        """Vectors of what documents mean, of length 1, if a network says that."""
-        if not self._says_meaning:
-            return None
+    def _meaning(self, documents: TokenLists, of_pools: list[np.ndarray]) -> np.ndarray:
+        """Vectors of what documents mean, of length 1, by what the pools of directions add."""
         vectors = self._word_vectors(documents)
-        for name in self._says_meaning:
-            read = self._networks[name].read(in_direction(documents, name))
-            vectors += read / np.float32(len(self._says_meaning))
+        for added in of_pools:
+            vectors += added / np.float32(len(of_pools))
         return unit_rows(vectors)
 
     def _word_vectors(self, documents: TokenLists) -> np.ndarray:
@@ -232,17 +217,32 @@ class ServedClassifier(_Served):
         return np.asarray(self.classes_[p.argmax(axis=1)])
 
     def _batch(self, documents: TokenLists) -> np.ndarray:
-        found = {}
-        for name, logits in self._read(documents, self._meaning(documents)):
+        found = self._read(documents)
+        self._add_meaning(found, documents)
+        for name in found:
             if f"words-{name}/ids" in self._arrays:
-                logits = logits + self._of_words(name, documents)
-            found[name] = logits
+                found[name] = found[name] + self._of_words(name, documents)
         directions = [name for name in found if not name.startswith(BESIDE)]
         if self._mixture is not None:
             own, its = self._mixture
             for name in directions:
                 found[name] = own * found[name] + its * found[BESIDE + name]
         return np.asarray(np.mean([self._probabilities(found[d]) for d in directions], axis=0))
+
+    def _add_meaning(self, found: dict[str, np.ndarray], documents: TokenLists) -> None:
+        """Add to logits what heads make of the documents' meaning, if they are given that.
+
+        What the pools add to it is said by networks for that, or beside the logits of the others.
+        """
+        given = [name for name in found if f"of-meaning-{name}" in self._arrays]
+        if not given:
+            return
+        n = len(self.classes_)
+        of_pools = [found.pop(name) for name in [*found] if name.startswith(MEANING)]
+        meaning = self._meaning(documents, of_pools or [found[name][:, n:] for name in given])
+        for name in given:
+            product = meaning @ self._arrays[f"of-meaning-{name}"]
+            found[name] = found[name][:, :n] + product
 
     def _of_words(self, direction: str, documents: TokenLists) -> np.ndarray:
         """Logits of a linear model of the documents' words, by TF-IDF."""
@@ -295,16 +295,17 @@ class ServedLanguageModel(_Served):
         return self._answer(X)
 
     def _batch(self, documents: TokenLists) -> np.ndarray:
-        pools = dict(self._read(documents))
-        arrays = self._arrays
+        pools, arrays = self._read(documents), self._arrays
         if "gain" not in arrays:
             return np.hstack(list(pools.values()))
         scaled = {
             name: (pooled - arrays[f"{name}.mean"]) / arrays[f"{name}.scale"]
             for name, pooled in pools.items()
         }
-        meaning = self._meaning(documents)
-        vectors = [] if meaning is None else [meaning]
+        vectors = []
+        if "offset" in arrays:
+            of_pools = [pooled @ arrays[f"{name}.map"] for name, pooled in scaled.items()]
+            vectors.append(self._meaning(documents, of_pools))
         return np.asarray(arrays["gain"] * np.hstack([*vectors, *scaled.values()]))
 
 

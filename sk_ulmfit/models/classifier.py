@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.special import log_softmax, logsumexp
 
 from ..modules import TextClassifier
 from ..text.token_lists import TokenLists
-from .inference import predict_logits
+from .inference import head_logits, predict_logits
 from .language_model import ENCODER_PREFIX, TrainedLanguageModel
 from .networks import (
     Answering,
@@ -127,9 +128,39 @@ class TrainedClassifier(Answering):
         """What a `TextClassifier` is to know of its head."""
         return {"head_sizes": self.head_sizes, "pooling": self.pools, "n_meaning": self.n_meaning}
 
-    def meanings(self, tokens: TokenLists, device: torch.device) -> np.ndarray | None:
-        """Vectors of what texts mean, if heads are given these."""
-        return self.language_model.meanings(tokens, device) if self.n_meaning else None
+    @property
+    def reader(self) -> TrainedLanguageModel:
+        """Whose encoder the networks begin with: that of the meaning, if heads are given one."""
+        return self.language_model.reader if self.n_meaning else self.language_model
+
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether all encoders are still the reader's, so that a text is read once for all."""
+        return self.linear_share == 1 and all(
+            np.array_equal(array, self.weights[direction][name])
+            for direction in self.weights
+            for name, array in self.reader.encoder_weights(direction).items()
+        )
+
+    def meanings(
+        self,
+        tokens: TokenLists,
+        device: torch.device,
+        pools: dict[str, np.ndarray] | None = None,
+    ) -> np.ndarray | None:
+        """Vectors of what texts mean, if heads are given these.
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        device : torch.device
+        pools : dict of str to ndarray, default=None
+            Of the `reader`, by direction, if they are known.
+        """
+        sentences = self.language_model.sentences
+        if not self.n_meaning or sentences is None:
+            return None
+        return sentences.vectors(tokens, pools or self.reader.pools(tokens, self.pools, device))
 
     def logits(self, tokens: TokenLists, device: torch.device, bptt: int) -> list[np.ndarray]:
         """Logits by the network of each direction, and by the one beside it.
@@ -146,10 +177,14 @@ class TrainedClassifier(Answering):
         list of ndarray of shape (n_documents, n_outputs), float32
         """
         found = []
-        meanings = self.meanings(tokens, device)
+        pools = self.reader.pools(tokens, self.pools, device) if self.is_linear else None
+        meanings = self.meanings(tokens, device, pools)
         for direction, module in self._networks(device, bptt=bptt).items():
             read = tokens.reversed() if direction == "backward" else tokens
-            logits = predict_logits(module, read, device, meanings)
+            if pools is None:
+                logits = predict_logits(module, read, device, meanings)
+            else:
+                logits = head_logits(module, pools[direction], device, meanings)
             if direction in self.words:
                 logits += self.words[direction].logits(tokens)
             found.append(logits)
@@ -267,8 +302,9 @@ class TrainedClassifier(Answering):
         own = bare._with_parts(description, parts)
         if "beside" not in description:
             return own
+        reader = replace(bare, pooling=description["beside"]["pooling"]).reader
         for direction in of_beside.keys() & {*language_model.directions}:
-            of_beside[direction].update(language_model.encoder_weights(direction))
+            of_beside[direction].update(reader.encoder_weights(direction))
         beside = bare._with_parts(description["beside"], of_beside)
         if not own.weights.keys() <= beside.weights.keys():
             raise ValueError(f"A linear model cannot be of {[*beside.weights]!r:.80}.")

@@ -50,6 +50,21 @@ def predict_logits(
     return _in_batches(documents, device, logits)
 
 
+def head_logits(
+    module: TextClassifier,
+    vectors: np.ndarray,
+    device: torch.device,
+    meanings: np.ndarray | None = None,
+) -> np.ndarray:
+    """Logits of documents whose pooled `vectors` are known, shape (n, outputs), float32."""
+    module.eval()
+    with torch.inference_mode():
+        own = None if meanings is None else torch.from_numpy(meanings).to(device)
+        logits = module(vectors=torch.from_numpy(vectors).to(device), meaning=own)
+        found: np.ndarray = logits.float().cpu().numpy()
+    return found
+
+
 def pooled_features(
     encoder: AWDLSTM,
     documents: TokenLists,

@@ -160,42 +160,21 @@ class TrainedLanguageModel(Answering):
         ndarray of shape (n_documents, n_features), float32
             The directions' side by side.
         """
-        pools = self._pools(tokens, pools_of(pooling), device)
         if pooling != "sentences":
-            return np.hstack(list(pools.values()))
+            return np.hstack(list(self.pools(tokens, pooling, device).values()))
         sentences = self.sentences or SentenceVectors.plain(self.directions, self.sizes)
+        pools = self.reader.pools(tokens, POOLING, device)
         features = [sentences.scaled(name, pooled) for name, pooled in pools.items()]
         if sentences.size:
-            of_reader = pools if self.reader is self else None
-            features.insert(0, self.meanings(tokens, device, of_reader))
+            features.insert(0, sentences.vectors(tokens, pools))
         return GAIN * np.hstack(features)
-
-    def meanings(
-        self,
-        tokens: TokenLists,
-        device: torch.device,
-        pools: dict[str, np.ndarray] | None = None,
-    ) -> np.ndarray:
-        """Vectors of what texts mean, if it has learned that.
-
-        Parameters
-        ----------
-        tokens : TokenLists
-        device : torch.device
-        pools : dict of str to ndarray, default=None
-            Of its `reader`, by direction, if they are known.
-
-        Returns
-        -------
-        ndarray of shape (n_documents, size), float32
-            Rows of length 1.
-        """
-        assert self.sentences is not None
-        return self.sentences.vectors(tokens, pools or self.reader._pools(tokens, POOLING, device))
 
     @property
     def reader(self) -> TrainedLanguageModel:
-        """The model whose pools say what texts mean: this one, unless it has layers for that."""
+        """The model whose pools are features: this one, unless it has layers for that.
+
+        Layers that have learned what texts mean are better at their form too.
+        """
         return self._other_reader or self  # (keeping itself, it would outlive its last user)
 
     @cached_property
@@ -205,9 +184,18 @@ class TrainedLanguageModel(Answering):
             return None
         return replace(self, weights={d: {**self.weights[d], **of_reader[d]} for d in of_reader})
 
-    def _pools(
+    def pools(
         self, tokens: TokenLists, pooling: str, device: torch.device
     ) -> dict[str, np.ndarray]:
+        """What the encoder of every direction makes of documents, shape (n, pooled size) each.
+
+        Parameters
+        ----------
+        tokens : TokenLists
+        pooling : str
+            A name of `POOLINGS`.
+        device : torch.device
+        """
         return {
             direction: pooled_features(
                 module.encoder,

@@ -88,6 +88,17 @@ def head_blocks(weights: Weights) -> list[Block]:
     return blocks
 
 
+def side_by_side(*blocks: Block) -> Block:
+    """One block with the outputs of several, of the same inputs."""
+    size = len(blocks[0].scale)
+    return Block(
+        np.ones(size, np.float32),
+        np.zeros(size, np.float32),
+        np.vstack([block.weight * block.scale for block in blocks]),
+        np.concatenate([block.bias + block.weight @ block.shift for block in blocks]),
+    )
+
+
 def network_graph(
     weights: Weights,
     sizes: EncoderSizes,
@@ -95,7 +106,6 @@ def network_graph(
     pooling: str,
     head: Sequence[Block],
     *,
-    n_meaning: int = 0,
     int8: bool,
 ) -> tuple[bytes, np.ndarray]:
     """Make the graph of an encoder, pooling and head.
@@ -110,8 +120,6 @@ def network_graph(
     pooling : str
     head : sequence of Block
         Empty: the graph gives pooled vectors.
-    n_meaning : int, default=0
-        Length of the vector of a text's meaning, if the head is given that.
     int8 : bool
         Round the encoder's weights to 8 bits.
 
@@ -119,8 +127,8 @@ def network_graph(
     -------
     graph : bytes
         Inputs: ``ids`` of shape (time, batch), int32; ``remain`` of shape (batch,), int32, how many
-        tokens of every document are left, at least 1; ``state``; with `n_meaning` ``meaning`` of
-        shape (batch, n_meaning). Outputs: ``answer``, of the documents up to here; ``state_out``.
+        tokens of every document are left, at least 1; ``state``. Outputs: ``answer``, of the
+        documents up to here (without what a head adds for their meaning); ``state_out``.
     start : ndarray of shape (state size,), float32
         State of a document before its first token.
     """
@@ -153,13 +161,9 @@ def network_graph(
             vectors = graph.add("Mul", vectors, graph.constant(factors))
     for n, block in enumerate(head):
         vectors = block.add_to(graph, graph.add("Relu", vectors) if n else vectors)
-        if n == 0 and n_meaning:
-            assert block.of_meaning is not None
-            product = graph.add("MatMul", "meaning", graph.constant(block.of_meaning.T))
-            vectors = graph.add("Add", vectors, product)
     graph.add("Identity", vectors, output="answer")
     graph.add("Concat", *states, *pooled, output="state_out", axis=1)
-    return graph.finished(len(start), n_meaning), start.astype(np.float32)
+    return graph.finished(len(start)), start.astype(np.float32)
 
 
 _TYPES = {"float32": 1, "int8": 3, "int32": 6, "int64": 7}  # of ONNX
@@ -199,13 +203,12 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
         return outputs
 
-    def finished(self, state_size: int, n_meaning: int) -> bytes:
+    def finished(self, state_size: int) -> bytes:
         from onnx import helper
 
         def described(name: str, kind: str, *shape: Any) -> Any:
             return helper.make_tensor_value_info(name, _TYPES[kind], shape)
 
-        meaning = [described("meaning", "float32", "batch", n_meaning)] if n_meaning else []
         graph = helper.make_graph(
             self._nodes,
             "sk_ulmfit",
@@ -213,7 +216,6 @@ class _Graph:
                 described("ids", "int32", "time", "batch"),
                 described("remain", "int32", "batch"),
                 described("state", "float32", "batch", state_size),
-                *meaning,
             ],
             [
                 described("answer", "float32", "batch", "size"),

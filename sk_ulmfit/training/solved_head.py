@@ -20,8 +20,7 @@ import torch
 
 from ..calibration import held_out_loss
 from ..models.classifier import TrainedClassifier, mixed
-from ..models.inference import pooled_vectors
-from ..models.networks import Weights, load_arrays, to_arrays
+from ..models.networks import Weights, to_arrays
 from ..models.sentences import POOLING
 from ..models.words import WordTerm
 from ..text.rules import SPECIAL_TOKENS
@@ -273,17 +272,16 @@ def begin_solved(
         documents if options.word_features else documents.take(range(0)),
         np.array(no_words),
     )
-    rows, meanings = counted.rows(documents), start.meanings(documents, options.device)
+    rows = counted.rows(documents)
+    every = start.reader.pools(documents, start.pools, options.device)
+    meanings = start.meanings(documents, options.device, every)
     found: dict[str, Weights] = {}
     chosen: dict[str, dict[str, float]] = {}
     words: dict[str, WordTerm] = {}
     for direction in language_model.directions:
         module = start.empty_module(direction, options.bptt)
         module.head.reset_parameters()
-        encoder = language_model.encoder_weights(direction)
-        load_arrays(module, {**to_arrays(module), **encoder})
-        read = documents.reversed() if direction == "backward" else documents
-        pools = pooled_vectors(module.to(options.device), read, options.device)
+        pools = every[direction]
         blocks: dict[str, Any] = {"form": pools, "words": rows}
         if meanings is not None:
             blocks["meaning"] = meanings
@@ -297,7 +295,8 @@ def begin_solved(
         of_head = np.hstack([coef["form"], coef["meaning"]])
         parts = (mean, variance, of_head, solution.intercept)
         module.head.begin_at(*(torch.from_numpy(part) for part in parts))
-        found[direction] = {**to_arrays(module), **encoder}  # (no copy of what is not trained)
+        # (no copy of what is not trained)
+        found[direction] = {**to_arrays(module), **start.reader.encoder_weights(direction)}
         chosen[direction] = {"strength": solution.strength, **solution.shares}
         if term.coef.size:
             words[direction] = term

@@ -14,6 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, explain, load
+from sk_ulmfit.models import classifier as classifiers
+from sk_ulmfit.models import language_model as language_models
 from sk_ulmfit.models.sentences import SentenceVectors
 from sk_ulmfit.modules.classifier import Head
 from sk_ulmfit.modules.dropout import MaskSource
@@ -141,7 +143,8 @@ def test_meaning_is_where_words_and_pools_point(data, knowing):
     pools = forward.pooled(tokens, "concat-layers", device)
     expected += sentences.scaled("forward", pools) @ sentences.arrays["forward.map"]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(forward.meanings(tokens, device), expected, atol=1e-5)
+    found = forward.pooled(tokens, "sentences", device)[:, :3] / 3
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_layers_of_their_own_say_what_texts_mean(data, knowing):
@@ -156,6 +159,24 @@ def test_layers_of_their_own_say_what_texts_mean(data, knowing):
     np.testing.assert_array_equal(again.predict_proba(data[2]), clf.predict_proba(data[2]))
     alone = np.vstack([clf.predict_proba([text]) for text in data[2]])
     np.testing.assert_allclose(clf.predict_proba(data[2]), alone, atol=1e-5)
+
+
+def test_a_linear_classifier_reads_a_text_once(data, knowing, monkeypatch):
+    clf = solved(linear_share=1.0).fit(knowing.transform(data[0]), data[1])
+    assert clf.trained_.n_meaning and clf.trained_.is_linear
+    read = []
+    its = language_models.pooled_features
+
+    def reading(*given, **how):
+        read.append(given)
+        return its(*given, **how)
+
+    monkeypatch.setattr(language_models, "pooled_features", reading)
+    monkeypatch.setattr(classifiers, "predict_logits", None)
+    clf.predict_proba(data[2])
+    assert len(read) == len(knowing.trained_.directions)
+    trained = solved(max_epochs=1, linear_share=0.0).fit(knowing.transform(data[0]), data[1])
+    assert not trained.trained_.is_linear
 
 
 def test_training_goes_on_from_a_head_that_is_told_the_meaning(tmp_path, data, knowing):
