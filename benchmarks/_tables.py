@@ -44,6 +44,7 @@ SETS = {
     "newsgroups20": "20 newsgroups",
     "stackoverflow": "Stack Overflow",
     "hwu64": "HWU64",
+    "tweet_offensive": "tweets, offensive or not",
 }
 DEFAULT = "en-small"  # what a user gets who sets nothing
 BESIDE = {"tfidf": "TF-IDF + LogisticRegression", "minilm": "frozen MiniLM + LogisticRegression"}
