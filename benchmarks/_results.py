@@ -21,6 +21,7 @@ KEYS = {
     "serving": ("set", "labels", "form"),
     "service": ("form",),
     "levers": ("choice",),
+    "search": ("set", "labels", "seed"),
     "speed": ("row", "config"),
     "wikitext": ("direction",),
 }

@@ -265,6 +265,22 @@ def calibration_table() -> str:
     return "\n".join(rows)
 
 
+def search_table() -> str:
+    """A search over unfreeze schedules: its seconds, and what it found."""
+    rows = [
+        "| data | labels | candidates x folds | seconds, refit included | "
+        "cross-validated errors % | test error % of the best |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in _results.read("search"):
+        errors = [candidate["error"] for candidate in run["candidates"]]
+        rows.append(
+            f"| {SETS[run['set']]} | {run['labels']} | {len(errors)} x {run['folds']} | "
+            f"{run['seconds']:.0f} | {min(errors):.1f} to {max(errors):.1f} | {run['error']:.1f} |"
+        )
+    return "\n".join(rows)
+
+
 FORMS = {
     "estimator": "`ULMFiTClassifier`, with torch",
     "float32": "exported, float32",
