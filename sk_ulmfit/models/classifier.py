@@ -13,7 +13,7 @@ from scipy.special import log_softmax, logsumexp
 
 from ..modules import TextClassifier
 from ..text.token_lists import TokenLists
-from .inference import head_logits, predict_logits
+from .inference import head_logits, pooled_vectors, predict_logits
 from .language_model import ENCODER_PREFIX, TrainedLanguageModel
 from .networks import (
     Answering,
@@ -136,7 +136,9 @@ class TrainedClassifier(Answering):
     @cached_property
     def is_linear(self) -> bool:
         """Whether all encoders are still the reader's, so that a text is read once for all."""
-        return self.linear_share == 1 and all(
+        if self.linear_share != 1 or self.weights.keys() != self.reader.weights.keys():
+            return False
+        return all(
             np.array_equal(array, self.weights[direction][name])
             for direction in self.weights
             for name, array in self.reader.encoder_weights(direction).items()
@@ -177,12 +179,15 @@ class TrainedClassifier(Answering):
         list of ndarray of shape (n_documents, n_outputs), float32
         """
         found = []
-        pools = self.reader.pools(tokens, self.pools, device) if self.is_linear else None
+        networks = self._networks(device, bptt=bptt)
+        read = {d: tokens.reversed() if d == "backward" else tokens for d in networks}
+        pools = None
+        if self.is_linear:
+            pools = {d: pooled_vectors(module, read[d], device) for d, module in networks.items()}
         meanings = self.meanings(tokens, device, pools)
-        for direction, module in self._networks(device, bptt=bptt).items():
-            read = tokens.reversed() if direction == "backward" else tokens
+        for direction, module in networks.items():
             if pools is None:
-                logits = predict_logits(module, read, device, meanings)
+                logits = predict_logits(module, read[direction], device, meanings)
             else:
                 logits = head_logits(module, pools[direction], device, meanings)
             if direction in self.words:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from sk_ulmfit import ULMFiTClassifier, explain, load
 from sk_ulmfit.models import classifier as classifiers
+from sk_ulmfit.models import inference
 from sk_ulmfit.models import language_model as language_models
 from sk_ulmfit.models.sentences import SentenceVectors
 from sk_ulmfit.modules.classifier import Head
@@ -165,13 +166,14 @@ def test_a_linear_classifier_reads_a_text_once(data, knowing, monkeypatch):
     clf = solved(linear_share=1.0).fit(knowing.transform(data[0]), data[1])
     assert clf.trained_.n_meaning and clf.trained_.is_linear
     read = []
-    its = language_models.pooled_features
+    its = inference.pooled_features
 
     def reading(*given, **how):
         read.append(given)
         return its(*given, **how)
 
-    monkeypatch.setattr(language_models, "pooled_features", reading)
+    for module in (inference, language_models):
+        monkeypatch.setattr(module, "pooled_features", reading)
     monkeypatch.setattr(classifiers, "predict_logits", None)
     clf.predict_proba(data[2])
     assert len(read) == len(knowing.trained_.directions)
