@@ -21,6 +21,7 @@ from .classifier import ULMFiTClassifier
 from .files import local_path, sha256, write_json
 from .language_model import ULMFiTLanguageModel
 from .models import TrainedClassifier, TrainedLanguageModel
+from .models.networks import Weights
 from .models.onnx_graph import OPSET, Block, head_blocks, network_graph, side_by_side
 from .models.sentences import GAIN, POOLING, SentenceVectors, pools_of
 from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST, MEANING
@@ -137,26 +138,20 @@ def _of_networks(
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     """Those of one model, by names that begin with `prefix`."""
     language_model = trained.language_model
-    graphs = {}
-    arrays = {}
-    for direction, weights in trained.weights.items():
-        name = prefix + direction
-        head = head_blocks(weights)
-        if trained.n_meaning:
+    heads = {direction: head_blocks(weights) for direction, weights in trained.weights.items()}
+    coef = {}
+    if trained.n_meaning:
+        for direction, head in heads.items():
             (block,) = head  # of a solved head
             assert block.of_meaning is not None
-            arrays[f"of-meaning-{name}"] = np.ascontiguousarray(block.of_meaning.T)
+            coef[f"of-meaning-{prefix}{direction}"] = np.ascontiguousarray(block.of_meaning.T)
             if trained.is_linear:
                 # One reading says what goes into the meaning, and what the head makes of the rest.
-                head = [side_by_side(block, _of_pools(language_model, direction))]
-        graphs[name], arrays[f"start-{name}"] = network_graph(
-            weights,
-            language_model.sizes,
-            language_model.token_weights(direction).numpy(),
-            trained.pools,
-            head,
-            int8=int8,
-        )
+                heads[direction] = [side_by_side(block, _of_pools(language_model, direction))]
+    graphs, arrays = _graphs(
+        language_model, trained.weights, trained.pools, heads, int8=int8, prefix=prefix
+    )
+    arrays |= coef
     if trained.n_meaning:
         arrays |= _of_words(language_model.sentences, int8)
         if not trained.is_linear:
@@ -172,18 +167,9 @@ def _of_networks(
 def _of_language_model(
     trained: TrainedLanguageModel, pooling: str, int8: bool
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
-    graphs = {}
-    arrays: dict[str, np.ndarray] = {}
     reader = trained.reader if pooling == "sentences" else trained
-    for direction, weights in reader.weights.items():
-        graphs[direction], arrays[f"start-{direction}"] = network_graph(
-            weights,
-            trained.sizes,
-            trained.token_weights(direction).numpy(),
-            pools_of(pooling),
-            (),
-            int8=int8,
-        )
+    no_heads: dict[str, list[Block]] = {direction: [] for direction in reader.directions}
+    graphs, arrays = _graphs(trained, reader.weights, pools_of(pooling), no_heads, int8=int8)
     if pooling == "sentences":
         sentences = trained.sentences or SentenceVectors.plain(trained.directions, trained.sizes)
         arrays |= _of_words(sentences, int8) if sentences.size else {}
@@ -201,14 +187,30 @@ def _of_meaning(
     trained: TrainedLanguageModel, int8: bool
 ) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
     """Those that say what pools add to vectors of what texts mean."""
+    heads = {direction: [_of_pools(trained, direction)] for direction in trained.directions}
+    weights = trained.reader.weights
+    return _graphs(trained, weights, POOLING, heads, int8=int8, prefix=MEANING)
+
+
+def _graphs(
+    language_model: TrainedLanguageModel,
+    weights: dict[str, Weights],
+    pooling: str,
+    heads: dict[str, list[Block]],
+    *,
+    int8: bool,
+    prefix: str = "",
+) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """A graph for the encoder and the head of every direction, and what its state begins with."""
     graphs, arrays = {}, {}
-    for direction, weights in trained.reader.weights.items():
-        graphs[MEANING + direction], arrays[f"start-{MEANING}{direction}"] = network_graph(
-            weights,
-            trained.sizes,
-            trained.token_weights(direction).numpy(),
-            POOLING,
-            [_of_pools(trained, direction)],
+    for direction, own in weights.items():
+        name = prefix + direction
+        graphs[name], arrays[f"start-{name}"] = network_graph(
+            own,
+            language_model.sizes,
+            language_model.token_weights(direction).numpy(),
+            pooling,
+            heads[direction],
             int8=int8,
         )
     return graphs, arrays
