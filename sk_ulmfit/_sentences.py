@@ -31,6 +31,7 @@ def sentence_stage(
     size: int,
     n_valid: int,
     train_encoder: bool,
+    goes_on: bool,
     **changes: Any,
 ) -> tuple[SentenceVectors, list[dict[str, Any]]]:
     """Learn from a teacher's vectors what texts mean.
@@ -45,6 +46,8 @@ def sentence_stage(
     targets : ndarray of shape (n_texts, n_dims)
     size, n_valid, train_encoder
         As `fit_sentences` takes them.
+    goes_on : bool
+        Whether from what `start` has learned of texts.
     **changes
         Parameters of the training that are not the estimator's own.
 
@@ -69,7 +72,8 @@ def sentence_stage(
                 "n_valid": n_valid,
                 "train_encoder": train_encoder,
                 "random_state": estimator.random_state if seeded else None,
-                "start": replace(start, sentences=None).fingerprint,
+                "goes_on": goes_on,
+                "start": (start if goes_on else replace(start, sentences=None)).fingerprint,
                 "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
                 **source.describe(start.tokenizer),
             }
@@ -94,6 +98,7 @@ def sentence_stage(
             size=size,
             n_valid=max(1, min(n_valid, len(tokens) // 10)),
             train_encoder=train_encoder,
+            goes_on=goes_on,
             directory=directory,
         )
 

@@ -176,7 +176,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         with a warning. How many they are (`n_epochs_`) depends on the speed of the machine. Not
         together with `checkpoint_dir`; `partial_fit` ignores it.
     warm_start : bool, default=False
-        Let `fit` go on from the fitted state instead of starting afresh.
+        Let `fit` and `fit_sentences` go on from what was learned instead of starting afresh.
     random_state : int, RandomState or None, default=None
         Seed of weights, dropout and shuffling. Equal seeds give equal results on one machine, to
         the last bit if the same number of threads computes them; with a `time_budget`, where they
@@ -446,7 +446,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
 
         The language model stays as it is: `pretrained`, or this one if it is fitted. What is
         learned beside it, vectors of its words and a map of its pools, is what features are made
-        of, and goes wherever the language model goes.
+        of, and goes wherever the language model goes. With `warm_start` it goes on from what has
+        been learned of texts already, by the same teacher.
 
         Parameters
         ----------
@@ -455,7 +456,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         targets : ndarray of shape (n_texts, n_dims)
             The teacher's vectors, of which only the direction counts. May be a memory map.
         size : int, default=256
-            Length of the vectors, of longer targets what says most of them.
+            Length of the vectors, of longer targets what says most of them. With `warm_start`,
+            that of the vectors which are there already.
         max_epochs : int, default=3
             Number of passes over the texts.
         lr : float, default=0.005
@@ -503,7 +505,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 "Call fit on texts first, or set pretrained: there is no language model yet that "
                 "could learn what sentences mean."
             )
-        sentences, history = sentence_stage(self, start, texts_or_stream(X), targets, **given)
+        goes_on = self.warm_start and start.sentences is not None and start.sentences.size > 0
+        sentences, history = sentence_stage(
+            self, start, texts_or_stream(X), targets, goes_on=goes_on, **given
+        )
         if not fitted:
             self._set_fitted(start, [], False)
         self.trained_ = replace(start, sentences=sentences)

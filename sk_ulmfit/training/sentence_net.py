@@ -41,16 +41,24 @@ class SentenceModule(nn.Module):
         self.map = nn.Parameter(torch.empty(pooled, size))
 
     @torch.no_grad()
-    def begin(self, words: np.ndarray, weights: np.ndarray, offset: np.ndarray) -> None:
-        """Take vectors of words to begin with, and nothing of the pools."""
+    def begin(
+        self,
+        words: np.ndarray,
+        weights: np.ndarray,
+        offset: np.ndarray,
+        of_pools: np.ndarray | None = None,
+    ) -> None:
+        """Take vectors of words to begin with, and a map of the pools, or nothing of them."""
         self.words.copy_(torch.from_numpy(words))
         self.log_weights.copy_(torch.from_numpy(np.log(weights)))
         self.offset.copy_(torch.from_numpy(offset))
-        self.map.zero_()
+        if of_pools is None:
+            self.map.zero_()
+        else:
+            self.map.copy_(torch.from_numpy(of_pools))
 
-    def keep_words(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the words of another direction's training, and leave them as they are."""
-        self.begin(*(arrays[name] for name in ("words", "weights", "offset")))
+    def keep_words(self) -> None:
+        """Leave the words as they are: those of another direction's training."""
         for parameter in (self.words, self.log_weights, self.offset):
             parameter.requires_grad_(False)
 

@@ -68,6 +68,7 @@ def learn_sentences(
     size: int,
     n_valid: int,
     train_encoder: bool,
+    goes_on: bool,
     directory: Path,
 ) -> tuple[SentenceVectors, list[dict[str, Any]]]:
     """Learn from one target vector a text.
@@ -87,6 +88,9 @@ def learn_sentences(
         Texts that are held out.
     train_encoder : bool
         Whether LSTM layers learn along, which begin as copies of the language model's.
+    goes_on : bool
+        Whether from what `start` has learned of texts: `size` is that of its vectors then, and the
+        targets are turned to them.
     directory : Path
         For the pools and, if the options say so, checkpoints.
 
@@ -103,26 +107,35 @@ def learn_sentences(
     order = np.random.default_rng(options.seed).permutation(len(tokens))
     valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
     sample = np.sort(order[n_valid : n_valid + _SAMPLE])
-    given = (tokens, targets, principal_directions(targets[sample], size))
+    some = tokens.take(sample)
     arrays: dict[str, np.ndarray] = {}
+    if goes_on:
+        assert start.sentences is not None
+        arrays, start = dict(start.sentences.arrays), start.reader
+        pools = start.pools(some, POOLING, options.device)
+        basis = turned_to(SentenceVectors(arrays).vectors(some, pools), targets[sample])
+    else:
+        basis = principal_directions(targets[sample], size)
+    given = (tokens, targets, basis)
     history: list[dict[str, Any]] = []
     for direction in start.directions:
-        if train_encoder:
-            some = start.with_directions((direction,)).pooled(
-                tokens.take(sample), POOLING, options.device
-            )
-            texts: TaughtTexts = UnreadTexts(*given, direction)
-        else:
-            pools = _pools_on_disk(start, direction, tokens, directory, options)
-            some = np.asarray(pools[sample], dtype=np.float32)
-            texts = PooledTexts(*given, direction, pools, SentenceVectors(arrays))
-        arrays.update(scales(direction, some))
-        n_words = len(start.tokenizer.vocab)
-        module: SentenceModule = empty_module(SentenceModule, n_words, some.shape[1], texts.size)
-        if direction == start.directions[0]:
-            module.begin(*first_words(texts, train, n_words))
-        else:
-            module.keep_words(arrays)
+        alone, is_first = start.with_directions((direction,)), direction == start.directions[0]
+        texts: TaughtTexts = UnreadTexts(*given, direction)
+        if not train_encoder:
+            every = _pools_on_disk(alone, tokens, directory, options)
+            texts = PooledTexts(*given, direction, every, SentenceVectors(arrays))
+        if not goes_on:
+            arrays.update(scales(direction, alone.pooled(some, POOLING, options.device)))
+        n_words, n_pooled = len(start.tokenizer.vocab), pooled_size(POOLING, start.sizes)
+        module: SentenceModule = empty_module(SentenceModule, n_words, n_pooled, texts.size)
+        words = (
+            first_words(texts, train, n_words)
+            if is_first and not goes_on
+            else (arrays["words"], arrays["weights"], arrays["offset"])
+        )
+        module.begin(*words, arrays.get(f"{direction}.map"))
+        if not is_first:
+            module.keep_words()
         learner: SentenceModule | SentenceEncoder = module
         if train_encoder:
             learner = SentenceEncoder.of(start, direction, module, SentenceVectors(arrays))
@@ -200,6 +213,23 @@ def principal_directions(vectors: np.ndarray, size: int) -> np.ndarray:
     return np.ascontiguousarray(directions[:, : -size - 1 : -1])
 
 
+def turned_to(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Find how targets have to be turned to agree with vectors (orthogonal Procrustes problem).
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, size)
+    targets : ndarray of shape (n, n_dims)
+
+    Returns
+    -------
+    ndarray of shape (n_dims, size)
+    """
+    both = np.asarray(targets, dtype=np.float32).T @ vectors
+    left, _, right = np.linalg.svd(both, full_matrices=False)
+    return np.ascontiguousarray(left @ right)
+
+
 def first_words(
     texts: TaughtTexts, rows: np.ndarray, n_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -234,13 +264,12 @@ def first_words(
 
 def _pools_on_disk(
     start: TrainedLanguageModel,
-    direction: str,
     tokens: TokenLists,
     directory: Path,
     options: LanguageModelOptions,
 ) -> np.ndarray:
     """What the encoder of one direction makes of every text, read once."""
-    start = start.with_directions((direction,))
+    (direction,) = start.directions
 
     def compute(first: int, last: int) -> np.ndarray:
         with mixed_precision(options.device, options.amp is True):

@@ -93,6 +93,25 @@ def test_layers_learn_along_and_are_their_own(start):
     )
 
 
+def test_it_goes_on_from_what_was_learned_however_the_targets_are_turned(learned):
+    texts, targets, _ = taught()
+    reads = bool(learned.trained_.sentences.layers("forward"))
+    turn, _ = np.linalg.qr(np.random.default_rng(2).standard_normal((12, 12)))
+    own = {"max_epochs": 1, "batch_size": 32, "train_encoder": reads, "size": 3}
+    barely = clone_of(learned, warm_start=True).fit_sentences(texts, targets @ turn, lr=1e-9, **own)
+    assert barely.trained_.sentences.size == 8
+    earlier = {epoch["direction"]: epoch for epoch in learned.sentence_history_}
+    for epoch in barely.sentence_history_:
+        reached = earlier[epoch["direction"]]["agreement"]
+        assert epoch["agreement"] > reached - 0.05
+    for name, array in learned.trained_.sentences.arrays.items():
+        np.testing.assert_allclose(barely.trained_.sentences.arrays[name], array, atol=1e-5)
+    further = clone_of(learned, warm_start=True).fit_sentences(texts, targets @ turn, **own)
+    assert further.sentence_history_[-1]["agreement"] > 0.9
+    afresh = clone_of(learned).fit_sentences(texts, targets, lr=1e-9, **own)
+    assert afresh.trained_.sentences.size == 3
+
+
 def test_a_model_that_was_asked_is_freed_with_its_last_user(learned):
     lm = clone_of(learned)
     lm.transform(["we saw the bank"])
