@@ -378,8 +378,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         seeds = self._seeds(going_on, "start", "split", "training")
         source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
         known = self.trained_ if going_on else pretrained_model(self, source)
-        reader = None if known is None else known.reader
-        n_epochs = self._epochs_on(texts, going_on, auto_epochs, reader is not known)
+        n_epochs = self._epochs_on(texts, going_on, auto_epochs)
         warn_of_idle_callbacks(self, n_epochs)
         with own_share().first_alone():
             if directory is not None and self.checkpoint_dir is not None:
@@ -512,7 +511,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         )
         if not fitted:
             self._set_fitted(start, [], False)
-        self.trained_ = replace(start, sentences=sentences, fine_tuned=False)
+        self.trained_ = replace(start, sentences=sentences)
         self.sentence_history_ = history
         return self
 
@@ -534,14 +533,12 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         features = self.output == "features" and self.pretrained is not None
         return 0 if features and self.max_epochs == "auto" else super()._n_epochs
 
-    def _epochs_on(
-        self, texts: Iterable[str], going_on: bool, auto_epochs: int | None, has_reader: bool
-    ) -> int:
+    def _epochs_on(self, texts: Iterable[str], going_on: bool, auto_epochs: int | None) -> int:
         """Number of epochs of a `fit` on these texts."""
         if self.max_epochs != "auto" or self.pretrained is None or going_on:
             return self._n_epochs
         if auto_epochs is None and isinstance(texts, list):
-            auto_epochs = fine_tuning_epochs(len(texts), has_reader)
+            auto_epochs = fine_tuning_epochs(len(texts))
         return self._n_epochs if auto_epochs is None else min(self._n_epochs, auto_epochs)
 
     def _lr_decay(self, from_scratch: bool) -> float:
@@ -572,8 +569,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 raise TrainingInterrupted([], NOTHING_NEW) from interrupt
             # Directions that an interrupt did not let begin stay as they were, if they go on.
             weights = {**(start.weights if going_on else {}), **outcome.weights}
-            trained = replace(start, weights=weights, fine_tuned=True)
-            start = trained.with_directions(tuple(weights))
+            start = replace(start, weights=weights).with_directions(tuple(weights))
             before = continued(before, outcome.history)
         self._set_fitted(start, before, from_scratch)
         if not going_on:

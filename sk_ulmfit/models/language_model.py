@@ -57,9 +57,6 @@ class TrainedLanguageModel(Answering):
         For each direction (``"forward"``, ``"backward"``) the state dict of a `LanguageModel`.
     sentences : SentenceVectors or None, default=None
         What it has learned of the meaning of texts, if anything.
-    fine_tuned : bool, default=False
-        Whether it has been trained since: its own layers know its texts then, those that have
-        learned what texts mean do not.
     """
 
     tokenizer: Tokenizer
@@ -69,7 +66,6 @@ class TrainedLanguageModel(Answering):
     n_layers: int
     weights: dict[str, Weights]
     sentences: SentenceVectors | None = None
-    fine_tuned: bool = False
 
     @classmethod
     def random(
@@ -180,15 +176,6 @@ class TrainedLanguageModel(Answering):
         Layers that have learned what texts mean are better at their form too.
         """
         return self._other_reader or self  # (keeping itself, it would outlive its last user)
-
-    @property
-    def classifier_start(self) -> TrainedLanguageModel:
-        """The model whose encoder a classifier's training begins with.
-
-        With layers that know what texts mean it needs fewer epochs and errs less, unless the
-        language model has been fine-tuned on texts of the task.
-        """
-        return self if self.fine_tuned else self.reader
 
     @cached_property
     def _other_reader(self) -> TrainedLanguageModel | None:
@@ -363,7 +350,6 @@ class TrainedLanguageModel(Answering):
             "hidden_size": self.hidden_size,
             "n_layers": self.n_layers,
             "directions": list(self.directions),
-            "fine_tuned": self.fine_tuned,
         }
         return description, joined(self._parts())
 
@@ -417,10 +403,7 @@ class TrainedLanguageModel(Answering):
             for direction in directions
         }
         sentences = SentenceVectors.checked(learned, tuple(weights), model.sizes)
-        fine_tuned = description.get("fine_tuned", False)  # (older files do not say)
-        if type(fine_tuned) is not bool:
-            raise ValueError(f"fine_tuned cannot be {fine_tuned!r:.80}.")
-        return replace(model, weights=weights, sentences=sentences, fine_tuned=fine_tuned)
+        return replace(model, weights=weights, sentences=sentences)
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> TrainedLanguageModel:
         """Carry the weights over to another vocabulary (paper section 3.2).

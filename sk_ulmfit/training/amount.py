@@ -37,24 +37,18 @@ CLASSIFIER_EPOCHS = 25
 # Of fewer texts than this a network learns less than chance makes it forget.
 _FEW_TEXTS = 500
 
-# Layers that know what texts mean are the better start for a classifier of fewer texts than this
-# than what a language model learns of these.
-_MANY_TEXTS = 15_000
-
 # So many for every class, where there are many.
 _FEW_TEXTS_A_CLASS = 40
 
 
-def fine_tuning_epochs(n_texts: int, has_reader: bool) -> int:
+def fine_tuning_epochs(n_texts: int) -> int:
     """Epochs that a pretrained language model is worth fine-tuning for (stage 2).
 
     Parameters
     ----------
     n_texts : int
-    has_reader : bool
-        Whether it has layers that know what texts mean, to begin a classifier with.
     """
-    return 0 if n_texts < (_MANY_TEXTS if has_reader else _FEW_TEXTS) else FINE_TUNING_EPOCHS
+    return 0 if n_texts < _FEW_TEXTS else FINE_TUNING_EPOCHS
 
 
 def are_few(n_labelled: int, n_classes: int) -> bool:

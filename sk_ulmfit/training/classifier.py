@@ -163,7 +163,7 @@ def start_weights(start: TrainedClassifier, direction: str, head_seed: int) -> W
     module = start.empty_module(direction, bptt=1)
     module.head.reset_parameters(torch.Generator().manual_seed(head_seed))
     head = {name: array for name, array in to_arrays(module).items() if name.startswith("head.")}
-    return {**head, **start.language_model.classifier_start.encoder_weights(direction)}
+    return {**head, **start.reader.encoder_weights(direction)}
 
 
 def training_network(

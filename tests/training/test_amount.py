@@ -6,11 +6,9 @@ import logging
 
 import numpy as np
 import pytest
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 
-from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
 from sk_ulmfit.training import amount, solved_head
 from sk_ulmfit.training.amount import are_few, fine_tuning_epochs
@@ -25,11 +23,9 @@ def few(monkeypatch):
     monkeypatch.setattr(solved_head, "_MANY_TO_HALVE", 20)
 
 
-@pytest.mark.parametrize("has_reader", [False, True])
-def test_more_data_is_never_worth_less_training(has_reader):
-    found = [fine_tuning_epochs(n, has_reader) for n in (1, 100, 499, 500, 10**6)]
-    assert found == sorted(found) and found[0] == found[2] == 0 < found[-1]
-    assert bool(found[3]) != has_reader
+def test_more_data_is_never_worth_less_training():
+    found = [fine_tuning_epochs(n) for n in (1, 100, 499, 500, 10**6)]
+    assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
     assert are_few(499, 2) and are_few(770, 77) and not are_few(770, 2)
 
 
@@ -48,7 +44,7 @@ def test_few_labels_are_solved_for_in_seconds(caplog):
 
 @pytest.mark.parametrize("labelled", [60, 59])
 def test_a_solution_alone_needs_no_fine_tuning_but_for_texts_without_labels(monkeypatch, labelled):
-    monkeypatch.setattr(amount, "_MANY_TEXTS", 20)
+    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
     monkeypatch.setattr(ULMFiTLanguageModel, "_auto_epochs", 1)
     texts, y = banking()
     y = np.where(np.arange(60) < labelled, y[:60], None)
@@ -96,27 +92,6 @@ def test_many_labels_are_trained_by(few, monkeypatch):
     going_on = ULMFiTClassifier(lm, random_state=0, warm_start=True).fit(texts[:9], y[:9])
     assert going_on.n_epochs_ == 0
     assert going_on.fit(texts[:9], y[:9]).n_epochs_ == 2, "what goes on is trained"
-
-
-def test_a_classifier_begins_with_the_layers_that_know_most_of_its_texts(tmp_path):
-    texts, y = banking(per_class=8)
-    clf = ULMFiTClassifier(max_epochs=1, unfreeze_schedule="last", random_state=0).fit(texts, y)
-    known = clf.language_model_.trained_
-    tuned = ULMFiTLanguageModel(max_epochs=1, random_state=0).fit(texts)
-    tuned.save(tmp_path / "tuned")
-    own = ULMFiTLanguageModel(FrozenEstimator(load(tmp_path / "tuned")), max_epochs=0)
-    clf_of_tuned = clone(clf).set_params(language_model=own).fit(texts, y)
-    name = "encoder.layers.0.weight_hh"
-    for fitted, wanted in ((clf, known.reader), (clf_of_tuned, tuned.trained_)):
-        own_weights = fitted.trained_.weights["forward"]
-        np.testing.assert_array_equal(own_weights[name], wanted.weights["forward"][name])
-    assert not np.array_equal(
-        known.reader.weights["forward"][name], known.weights["forward"][name]
-    )
-    taught = ULMFiTLanguageModel.from_trained(tuned.trained_).fit_sentences(
-        texts, np.random.default_rng(0).standard_normal((len(texts), 4)), size=4, max_epochs=1
-    )
-    assert taught.trained_.classifier_start is taught.trained_, "it has no layers for that"
 
 
 def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
