@@ -18,6 +18,7 @@ from sk_ulmfit import ULMFiTClassifier
 # Parameters of a classifier that is trained by the paper's techniques alone, for as long as what it
 # is compared with.
 PAPERS: dict[str, Any] = {
+    "encoder_start": "language-model",
     "head_start": "random",
     "max_epochs": 15,
     "r_drop": 0.0,

@@ -25,7 +25,12 @@ from sklearn.frozen import FrozenEstimator
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 
 # What of the defaults was another when the choices were compared.
-START: dict[str, Any] = {"head_start": "random", "max_epochs": 15}
+START: dict[str, Any] = {
+    "encoder_start": "language-model",
+    "head_start": "random",
+    "max_epochs": 15,
+    "lm__max_epochs": 15,
+}
 
 # What each choice changes there; "lm__" is of the language model.
 CHOICES: dict[str, dict[str, Any]] = {

@@ -16,7 +16,8 @@ This is how the shipped model "en-small" was made. In the order of what is done:
    `pretrain`) for `--minutes`, and its vectors learned; with `--train-encoder` by LSTM layers that
    learn along, at some 400 texts a second. Texts that stand in `--exclude FILES`, one a line, are
    left out. Without `--teacher` the model ends as it did in earlier versions; with
-   `--start MODEL --tokens 0` nothing but this step is done.
+   `--start MODEL --tokens 0` nothing but this step is done, with `--further --seed 1` on other
+   texts, from what the same teacher has taught it before.
 
 Interrupted, the same command with the same --work goes on. After one with `--prepare`, which ends
 before the training, two processes can train the two directions at once. A finished model is trained
@@ -362,7 +363,13 @@ def teach(args: argparse.Namespace, trained: TrainedLanguageModel) -> None:
         label="Teacher",
     )
     model = ULMFiTLanguageModel.from_trained(
-        trained, checkpoint_dir=args.work, device=args.device, amp=True, verbose=1, random_state=0
+        trained,
+        checkpoint_dir=args.work,
+        device=args.device,
+        amp=True,
+        verbose=1,
+        random_state=0,
+        warm_start=args.further,
     ).fit_sentences(
         texts,
         vectors,
@@ -426,6 +433,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sentence-size", type=int, default=232)
     parser.add_argument("--sentence-epochs", type=int, default=3, help="passes over the texts")
     parser.add_argument("--train-encoder", action="store_true", help="LSTM layers learn along")
+    parser.add_argument("--further", action="store_true", help="from what --start was taught")
     parser.add_argument("--prepare", action="store_true", help="end before the training")
     args = parser.parse_args(arguments)
     args.device_name = "CPU"

@@ -80,7 +80,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     max_epochs : int or "auto", default="auto"
         Number of passes over the texts. "auto": as many as the labelled texts are worth. None for
         fewer than 500 of them, or 40 a class: the head is solved for, which takes seconds, and
-        training would make it no better. 25 for more. `n_epochs_` has what was chosen.
+        training would make it no better. 20 for more, 15 from 2,000 on. `n_epochs_` has what was
+        chosen.
     batch_size : int, default=16
         Number of texts in a step.
     bptt : int, default=70
@@ -104,6 +105,11 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         Widths of the head's hidden layers. "auto": one of 50, as the paper's, or of twice as many
         as there are classes if that is more: a layer narrower than the classes would have to tell
         more of them apart than it has units. At most 500: such a layer grows with their square.
+    encoder_start : {"sentences", "language-model"}, default="sentences"
+        Which layers training begins with. "sentences": those that have learned from a teacher what
+        texts mean, if the language model has such (of "en-small" forward): it errs less then, after
+        half the time. "language-model": its own, as the paper's, which learn most in a long
+        stage 2.
     head_start : {"auto", "solved", "random"}, default="auto"
         What the head's weights are before the first step. "solved": those of a regularised
         logistic regression on what texts mean (if the language model has learned that), on the
@@ -238,6 +244,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         "frozen_dropout": ["boolean"],
         "max_length": [Interval(Integral, 1, None, closed="left"), None],
         "head_sizes": [tuple, list, StrOptions({"auto"})],
+        "encoder_start": [StrOptions({"sentences", "language-model"})],
         "head_start": [StrOptions({"auto", "random", "solved"})],
         "linear_share": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "word_features": ["boolean"],
@@ -271,6 +278,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         r_drop: float = 1.0,
         frozen_dropout: bool = True,
         head_sizes: tuple[int, ...] | str = "auto",
+        encoder_start: str = "sentences",
         head_start: str = "auto",
         linear_share: float | str = "auto",
         word_features: bool = True,
@@ -305,6 +313,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         self.r_drop = r_drop
         self.frozen_dropout = frozen_dropout
         self.head_sizes = head_sizes
+        self.encoder_start = encoder_start
         self.head_start = head_start
         self.linear_share = linear_share
         self.word_features = word_features

@@ -120,9 +120,11 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
     lr_ratio : float, default=32.0
         How many times lower the lowest learning rate is than the highest.
     max_epochs : int or "auto", default="auto"
-        Number of passes over the texts. 0 uses a pretrained model as it is. "auto": 15, and none
-        for features of a pretrained model, nor where it is given fewer than 500 texts: what it
-        would learn of these helps no classifier. It reads their new words all the same.
+        Number of passes over the texts. 0 uses a pretrained model as it is. "auto": 15, or 5 if
+        it has layers that know what texts mean (a classifier begins with these, and gains by what
+        is learned of new words alone); none for features of a pretrained model, nor where it is
+        given fewer than 500 texts: what it would learn of these helps no classifier. It reads
+        their new words all the same.
     batch_size : int, default=16
         Number of text streams read side by side.
     softmax_samples : int, "auto" or None, default="auto"
@@ -378,7 +380,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         seeds = self._seeds(going_on, "start", "split", "training")
         source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
         known = self.trained_ if going_on else pretrained_model(self, source)
-        n_epochs = self._epochs_on(texts, going_on, auto_epochs)
+        knows_meaning = known is not None and known.reader is not known
+        n_epochs = self._epochs_on(texts, going_on, auto_epochs, knows_meaning)
         warn_of_idle_callbacks(self, n_epochs)
         with own_share().first_alone():
             if directory is not None and self.checkpoint_dir is not None:
@@ -533,13 +536,16 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         features = self.output == "features" and self.pretrained is not None
         return 0 if features and self.max_epochs == "auto" else super()._n_epochs
 
-    def _epochs_on(self, texts: Iterable[str], going_on: bool, auto_epochs: int | None) -> int:
+    def _epochs_on(
+        self, texts: Iterable[str], going_on: bool, auto_epochs: int | None, knows_meaning: bool
+    ) -> int:
         """Number of epochs of a `fit` on these texts."""
         if self.max_epochs != "auto" or self.pretrained is None or going_on:
             return self._n_epochs
-        if auto_epochs is None and isinstance(texts, list):
-            auto_epochs = fine_tuning_epochs(len(texts))
-        return self._n_epochs if auto_epochs is None else min(self._n_epochs, auto_epochs)
+        if auto_epochs is None:
+            n_texts = len(texts) if isinstance(texts, list) else None
+            auto_epochs = fine_tuning_epochs(n_texts, knows_meaning)
+        return min(self._n_epochs, auto_epochs)
 
     def _lr_decay(self, from_scratch: bool) -> float:
         # Layers that have learned nothing yet need not be gone easy on.

@@ -184,12 +184,18 @@ def test_pages_say_of_a_default_what_it_is():
 
 def test_guide_and_docstrings_tell_how_much_is_trained():
     guide = " ".join((ROOT / "docs" / "guide" / "stages.md").read_text().split())
+    longer = amount.FINE_TUNING_EPOCHS
     assert f"fewer than {amount._FEW_TEXTS} labelled texts" in guide
     assert f"or {amount._FEW_TEXTS_A_CLASS} a class" in guide
-    assert f"is fine-tuned for {amount.FINE_TUNING_EPOCHS} epochs" in guide
-    assert f"the classifier for {amount.CLASSIFIER_EPOCHS} from a random head" in guide
+    assert f"is fine-tuned for {amount.EPOCHS_BELOW_SENTENCES} epochs" in guide
+    assert f"without such layers, one of your own say, is fine-tuned for {longer}" in guide
+    many = f"({amount.EPOCHS_OF_MANY} from {amount.MANY_TEXTS:,} labels on)"
+    assert f"the classifier for {amount.CLASSIFIER_EPOCHS} from a random head {many}" in guide
     described = " ".join(ULMFiTLanguageModel.__doc__.split())
-    assert f'"auto": {amount.FINE_TUNING_EPOCHS}, and none' in described
+    assert f'"auto": {longer}, or {amount.EPOCHS_BELOW_SENTENCES} if it has layers' in described
+    described = " ".join(ULMFiTClassifier.__doc__.split())
+    few = f"{amount.CLASSIFIER_EPOCHS} for more, {amount.EPOCHS_OF_MANY} from {amount.MANY_TEXTS:,}"
+    assert few in described
 
 
 @pytest.mark.parametrize("estimator", [ULMFiTClassifier, ULMFiTLanguageModel])

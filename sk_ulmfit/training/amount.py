@@ -28,11 +28,12 @@ ONE_CLASSIFIER_EPOCH: dict[str, Any] = {
 
 _log = logging.getLogger("sk_ulmfit")
 
-# Epochs of a language model's fine-tuning that is worth it.
-FINE_TUNING_EPOCHS = 15
+# Epochs of a language model's fine-tuning that is worth it, and of one with layers that know what
+# texts mean: a classifier begins with these, and gains by what is learned of new words alone.
+FINE_TUNING_EPOCHS, EPOCHS_BELOW_SENTENCES = 15, 5
 
-# Epochs of a classifier's training that is worth it.
-CLASSIFIER_EPOCHS = 25
+# Epochs of a classifier's training that is worth it, of few texts and of many.
+CLASSIFIER_EPOCHS, EPOCHS_OF_MANY, MANY_TEXTS = 20, 15, 2000
 
 # Of fewer texts than this a network learns less than chance makes it forget.
 _FEW_TEXTS = 500
@@ -41,14 +42,19 @@ _FEW_TEXTS = 500
 _FEW_TEXTS_A_CLASS = 40
 
 
-def fine_tuning_epochs(n_texts: int) -> int:
+def fine_tuning_epochs(n_texts: int | None, knows_meaning: bool) -> int:
     """Epochs that a pretrained language model is worth fine-tuning for (stage 2).
 
     Parameters
     ----------
-    n_texts : int
+    n_texts : int or None
+        None: of a stream, many.
+    knows_meaning : bool
+        Whether it has layers that have learned what texts mean.
     """
-    return 0 if n_texts < _FEW_TEXTS else FINE_TUNING_EPOCHS
+    if n_texts is not None and n_texts < _FEW_TEXTS:
+        return 0
+    return EPOCHS_BELOW_SENTENCES if knows_meaning else FINE_TUNING_EPOCHS
 
 
 def are_few(n_labelled: int, n_classes: int) -> bool:
@@ -116,6 +122,8 @@ def planned_training(
         few = chooses and are_few(n_labelled, n_classes) and classifier.head_sizes == "auto"
         begins = "solved" if few else "random"
     n_epochs = 0 if begins == "solved" and n_epochs == "auto" else classifier._n_epochs
+    if chooses and n_labelled >= MANY_TEXTS:
+        n_epochs = min(n_epochs, EPOCHS_OF_MANY)
     if share == "auto" and not (chooses or begins == "solved"):
         share = 0.0
     if not (n_epochs or given_by_steps):

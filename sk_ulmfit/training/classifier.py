@@ -52,6 +52,7 @@ class ClassifierOptions(TrainingOptions):
     """How to train a classifier, by the names of the estimator's parameters, none "auto"."""
 
     # (of `linear_share` "auto" remains: what is held out will say)
+    encoder_start: str
     head_start: str
     linear_share: float | str
     unfreeze_schedule: str | Sequence[int]
@@ -136,7 +137,7 @@ def classifier_stage(
     def train_one(
         direction: str, own: ClassifierOptions
     ) -> tuple[Weights, list[dict[str, Any]], KeyboardInterrupt | None]:
-        before = start_weights(start, direction, head_seed)
+        before = start_weights(start, direction, options.encoder_start, head_seed)
         embedding = before["encoder.embedding"]
         if used is not None:
             before["encoder.embedding"] = embedding[used]
@@ -156,14 +157,18 @@ def classifier_stage(
     return each_direction(start.language_model.directions, train_one, options, "classifier")
 
 
-def start_weights(start: TrainedClassifier, direction: str, head_seed: int) -> Weights:
+def start_weights(
+    start: TrainedClassifier, direction: str, encoder_start: str, head_seed: int
+) -> Weights:
     """Weights that the training of a direction begins with."""
     if direction in start.weights:
         return dict(start.weights[direction])
     module = start.empty_module(direction, bptt=1)
     module.head.reset_parameters(torch.Generator().manual_seed(head_seed))
     head = {name: array for name, array in to_arrays(module).items() if name.startswith("head.")}
-    return {**head, **start.reader.encoder_weights(direction)}
+    language_model = start.language_model
+    begin = language_model.reader if encoder_start == "sentences" else language_model
+    return {**head, **begin.encoder_weights(direction)}
 
 
 def training_network(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -23,9 +26,11 @@ def few(monkeypatch):
     monkeypatch.setattr(solved_head, "_MANY_TO_HALVE", 20)
 
 
-def test_more_data_is_never_worth_less_training():
-    found = [fine_tuning_epochs(n) for n in (1, 100, 499, 500, 10**6)]
+@pytest.mark.parametrize("knows_meaning", [False, True])
+def test_more_texts_are_never_worth_fewer_epochs_of_stage_2(knows_meaning):
+    found = [fine_tuning_epochs(n, knows_meaning) for n in (1, 100, 499, 500, 10**6, None)]
     assert found == sorted(found) and found[0] == found[2] == 0 < found[3]
+    assert fine_tuning_epochs(10**6, True) < fine_tuning_epochs(10**6, False)
     assert are_few(499, 2) and are_few(770, 77) and not are_few(770, 2)
 
 
@@ -92,6 +97,32 @@ def test_many_labels_are_trained_by(few, monkeypatch):
     going_on = ULMFiTClassifier(lm, random_state=0, warm_start=True).fit(texts[:9], y[:9])
     assert going_on.n_epochs_ == 0
     assert going_on.fit(texts[:9], y[:9]).n_epochs_ == 2, "what goes on is trained"
+
+
+@pytest.mark.parametrize("encoder_start", ["sentences", "language-model"])
+def test_training_begins_with_layers_that_know_what_texts_mean_or_with_the_papers(encoder_start):
+    texts, y = banking(per_class=8)
+    clf = ULMFiTClassifier(
+        encoder_start=encoder_start, max_epochs=1, unfreeze_schedule="last", random_state=0
+    ).fit(texts, y)
+    known = clf.language_model_.trained_
+    name = "encoder.layers.0.weight_hh"
+    own, taught = (one.weights["forward"][name] for one in (known, known.reader))
+    wanted, other = (taught, own) if encoder_start == "sentences" else (own, taught)
+    np.testing.assert_array_equal(clf.trained_.weights["forward"][name], wanted)
+    assert not np.array_equal(wanted, other)
+
+
+def test_stage_2_is_short_below_layers_that_know_what_texts_mean(monkeypatch):
+    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
+    texts, y = banking(per_class=8)
+    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 0)
+    clf = ULMFiTClassifier(random_state=0, head_sizes=(4,)).fit(texts, y)
+    assert clf.language_model_.n_epochs_ == amount.EPOCHS_BELOW_SENTENCES
+    frozen = FrozenEstimator(clone(clf.language_model_).set_params(max_epochs=0).fit(texts))
+    plain = replace(frozen.estimator.trained_, sentences=None)
+    alone = ULMFiTLanguageModel(FrozenEstimator(ULMFiTLanguageModel.from_trained(plain)))
+    assert alone.fit(texts[:20]).n_epochs_ == amount.FINE_TUNING_EPOCHS
 
 
 def test_a_hidden_layer_that_is_asked_for_is_trained(monkeypatch):
