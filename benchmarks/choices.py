@@ -29,13 +29,12 @@ START: dict[str, Any] = {
     "encoder_start": "language-model",
     "head_start": "random",
     "max_epochs": 15,
-    "lm__max_epochs": 15,
 }
 
 # What each choice changes there; "lm__" is of the language model.
 CHOICES: dict[str, dict[str, Any]] = {
     "start": {},
-    "papers": PAPERS,
+    "papers": {name: value for name, value in PAPERS.items() if name not in START},
     "no-r-drop": {"r_drop": 0.0},
     "r-drop-3": {"r_drop": 3.0},
     "no-smoothing": {"label_smoothing": 0.0},
