@@ -17,6 +17,7 @@ from skorch.callbacks import Callback
 
 import sk_ulmfit
 from sk_ulmfit.training import solved_head
+from sk_ulmfit.training.amount import CLASSIFIER_EPOCHS
 from sk_ulmfit.training.net import TrainingInterrupted
 from tests.helpers import banking, classifier, language_model
 
@@ -188,7 +189,7 @@ def test_ctrl_c_while_the_share_is_chosen_keeps_the_training(monkeypatch, docume
     clf = classifier(linear_share="auto", max_epochs="auto", head_sizes=(8,), calibrate=True)
     with pytest.raises(TrainingInterrupted, match="what it had learned so far"):
         clf.fit(documents, LABELS)
-    assert (clf.n_epochs_, clf.linear_share_) == (25, 0.5)
+    assert (clf.n_epochs_, clf.linear_share_) == (CLASSIFIER_EPOCHS, 0.5)
 
 
 def test_ctrl_c_while_features_are_scaled_says_what_they_are(monkeypatch):

@@ -24,6 +24,7 @@ from ..models.networks import Weights, to_arrays
 from ..models.sentences import POOLING
 from ..models.words import WordTerm
 from ..text.rules import SPECIAL_TOKENS
+from .amount import MANY_TEXTS
 from .budget import clock, epochs_within, fits
 from .classifier import ClassifierOptions, Labelled, classifier_stage
 from .net import Outcome
@@ -34,7 +35,7 @@ from .rehearsal import classifier_seconds
 _MOST_SOLVED = 25_000
 
 # From how many texts on, and up to how many, either half of them is asked what the other is worth.
-_FEWEST_HALVED, _MANY_TO_HALVE = 20, 2000
+_FEWEST_HALVED, _MANY_TO_HALVE = 20, MANY_TEXTS
 
 # Epochs that a half of them is trained for, to say how much a training is worth.
 _EPOCHS_OF_A_HALF = 10
