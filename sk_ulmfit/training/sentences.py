@@ -120,12 +120,19 @@ def learn_sentences(
     history: list[dict[str, Any]] = []
     for direction in start.directions:
         alone, is_first = start.with_directions((direction,)), direction == start.directions[0]
-        texts: TaughtTexts = UnreadTexts(*given, direction)
-        if not train_encoder:
-            every = _pools_on_disk(alone, tokens, directory, options)
-            texts = PooledTexts(*given, direction, every, SentenceVectors(arrays))
+        every = None if train_encoder else _pools_on_disk(alone, tokens, directory, options)
         if not goes_on:
-            arrays.update(scales(direction, alone.pooled(some, POOLING, options.device)))
+            pooled = (
+                alone.pooled(some, POOLING, options.device)
+                if every is None
+                else np.asarray(every[sample], dtype=np.float32)
+            )
+            arrays.update(scales(direction, pooled))
+        texts: TaughtTexts = (
+            UnreadTexts(*given, direction)
+            if every is None
+            else PooledTexts(*given, direction, every, SentenceVectors(arrays))
+        )
         n_words, n_pooled = len(start.tokenizer.vocab), pooled_size(POOLING, start.sizes)
         module: SentenceModule = empty_module(SentenceModule, n_words, n_pooled, texts.size)
         words = (
