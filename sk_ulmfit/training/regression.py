@@ -7,7 +7,7 @@ shares and strength can be tried at the cost of a small matrix however many feat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,15 +27,15 @@ _MOST_COMPARED = 700
 # More texts than this are not solved by inner products: the coefficients themselves are fewer.
 _MOST_BY_PRODUCTS = 2000
 
-# What a doubling of one share beside the others has to gain, about: on few texts differences of
-# the loss are chance.
-_COST_OF_UNEQUAL_SHARES = 0.02
+# Steps that shares are changed by.
+_STEP = 4.0
 
-# Scores of the ridge regressions, which predict 0 or 1, are divided by one of these to be logits.
-_TEMPERATURES = np.geomspace(0.01, 1.0, 9)
+# What a step of the shares' standard deviation has to gain: on few texts differences of the loss
+# are chance.
+_COST_OF_UNEQUAL_SHARES = 0.03
 
-# The inner product of all texts that lets ridge regressions have an intercept.
-CONSTANT = 10.0
+# Up to how many texts there are five folds, three of more.
+_FEW = 250
 
 # The penalty on intercepts, as a share of that on coefficients: without any, the one of a class
 # that no text has would fall without end.
@@ -91,13 +91,11 @@ def solve(
     some = np.sort(np.random.default_rng(seed).permutation(n)[:_MOST_COMPARED])
     compared = regression.of(some)
     products = [_products(block[some]) for block in blocks.values()]
-    shares = choose_shares(products, compared)
-    summed = _weighted_sum(shares, products)
-    strength, loss = choose_strength(summed, compared, seed)
+    shares, strength, loss = choose(products, compared, seed)
     if n <= _MOST_BY_PRODUCTS:
         if n > len(some):
-            summed = _weighted_sum(shares, [_products(block) for block in blocks.values()])
-        coordinates, back = _coordinates(summed)
+            products = [_products(block) for block in blocks.values()]
+        coordinates, back = _coordinates(_weighted_sum(shares, products))
         theta, intercept = regression.solve([coordinates], strength)
         dual = back @ theta
         coef = [share * (b.T @ dual) for share, b in zip(shares, blocks.values(), strict=True)]
@@ -116,98 +114,61 @@ def solve(
     )
 
 
-def choose_shares(products: Sequence[np.ndarray], regression: Regression) -> np.ndarray:
-    """How much every block should count, of geometric mean 1.
-
-    Ridge regressions on the targets predict every text from all others in closed form; how good
-    these predictions are as logits (at their best temperature) is what shares are compared by.
+def choose(
+    products: Sequence[np.ndarray], regression: Regression, seed: int
+) -> tuple[np.ndarray, float, float]:
+    """Choose what every block counts, and the strength, by what predicts texts left out best.
 
     Parameters
     ----------
     products : sequence of ndarray of shape (n, n)
         Inner products of the rows of every block.
     regression : Regression
-
-    Returns
-    -------
-    ndarray of shape (n_blocks,)
-    """
-    n_blocks = len(products)
-    if n_blocks == 1 or len(regression.weights) < 3:
-        return np.ones(n_blocks)
-    weights = regression.weights
-    chance = 0.5 if regression.multilabel else 0.0
-
-    @cache
-    def loss(logs: tuple[float, ...]) -> float:
-        summed = _weighted_sum(4.0 ** np.array(logs), products)
-        scores = left_out_scores(summed, regression) - chance
-        losses = (regression.losses(scores / t)[0] @ weights for t in _TEMPERATURES)
-        return min(losses) / weights.sum() + _COST_OF_UNEQUAL_SHARES * float(np.std(logs))
-
-    # All together, then one after the other.
-    best = min(((start,) * n_blocks for start in range(-1, 5)), key=loss)
-    for _ in range(2):
-        before = best
-        for i in range(n_blocks):
-            steps = (0, -3, -2, -1, 1, 2, 3)
-            best = min(((*best[:i], best[i] + s, *best[i + 1 :]) for s in steps), key=loss)
-        if best == before:
-            break
-    return 4.0 ** (np.array(best) - np.mean(best))
-
-
-def left_out_scores(products: np.ndarray, regression: Regression) -> np.ndarray:
-    """Scores of every text by the ridge regression on all others, which targets are 0 or 1 of.
-
-    Parameters
-    ----------
-    products : ndarray of shape (n, n)
-    regression : Regression
-
-    Returns
-    -------
-    ndarray of shape (n, n_outputs)
-    """
-    weights = regression.weights
-    centred = regression.one_hot - weights @ regression.one_hot / weights.sum()
-    inverse = np.linalg.inv(products + CONSTANT + np.diag(1.0 / weights))
-    scores: np.ndarray = regression.one_hot - (inverse @ centred) / np.diag(inverse)[:, None]
-    return scores
-
-
-def choose_strength(products: np.ndarray, regression: Regression, seed: int) -> tuple[float, float]:
-    """The strength that predicts texts left out best, and the loss on them.
-
-    Parameters
-    ----------
-    products : ndarray of shape (n, n)
-    regression : Regression
     seed : int
         Of the folds.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_blocks,)
+        Of geometric mean 1.
+    strength : float
+    loss : float
+        On the texts left out, NaN of a single text.
     """
-    n = len(products)
-    n_folds = min(5 if n <= 250 else 3, n)
-    place = len(STRENGTHS) // 2
+    n, n_blocks, middle = len(regression.weights), len(products), len(STRENGTHS) // 2
+    n_folds = min(5 if n <= _FEW else 3, n)
     if n_folds < 2:
-        return STRENGTHS[place], np.nan
+        return np.ones(n_blocks), STRENGTHS[middle], np.nan
     fold = balanced_folds(regression.one_hot, n_folds, seed)
-    tries = [
-        _fold(products, regression, np.flatnonzero(fold != i), np.flatnonzero(fold == i))
-        for i in range(n_folds)
-    ]
+    splits = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(n_folds)]
 
     @cache
-    def loss(place: int) -> float:
-        return float(sum(attempt(STRENGTHS[place]) for attempt in tries) / regression.weights.sum())
+    def loss(place: tuple[int, ...]) -> float:
+        *logs, n_strength = place
+        summed = _weighted_sum(_STEP ** np.array(logs), products)
+        total = sum(
+            _loss_left_out(summed, regression, rest, out, STRENGTHS[n_strength])
+            for rest, out in splits
+        )
+        return float(total / regression.weights.sum())
 
-    # Uphill from the middle: the loss has one valley.
+    def cost(place: tuple[int, ...]) -> float:
+        return loss(place) + _COST_OF_UNEQUAL_SHARES * float(np.std(place[:-1]))
+
+    # Downhill from equal shares, along one of them or the strength at a time.
+    best = (*(0,) * n_blocks, middle)
     while True:
-        near = range(max(0, place - 1), min(len(STRENGTHS), place + 2))
-        best = min(near, key=loss)
-        if best == place:
-            return STRENGTHS[place], loss(place)
-        place = best
+        before = best
+        for i in reversed(range(n_blocks + 1) if n_blocks > 1 else [1]):
+            near = [(*best[:i], best[i] + step, *best[i + 1 :]) for step in (-1, 1)]
+            best = min(
+                [best, *(place for place in near if 0 <= place[-1] < len(STRENGTHS))], key=cost
+            )
+        if best == before:
+            break
+    shares = _STEP ** np.array(best[:-1])
+    scale = float(np.exp(np.log(shares).mean()))
+    return shares / scale, STRENGTHS[best[-1]] * scale, loss(best)
 
 
 def balanced_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
@@ -226,23 +187,15 @@ def balanced_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     return fold
 
 
-def _fold(
-    products: np.ndarray, regression: Regression, rest: np.ndarray, out: np.ndarray
-) -> Callable[[float], float]:
-    """Summed loss on texts left out, by the strength."""
+def _loss_left_out(
+    products: np.ndarray, regression: Regression, rest: np.ndarray, out: np.ndarray, strength: float
+) -> float:
+    """Summed loss on texts left out of a regression on the rest."""
     coordinates, back = _coordinates(products[np.ix_(rest, rest)])
-    left_out = products[np.ix_(out, rest)] @ back
-    training, test = regression.of(rest), regression.of(out)
-    last: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def loss(strength: float) -> float:
-        theta, intercept = training.solve(
-            [coordinates], strength, last[-1] if last else None, tolerance=1e-5
-        )
-        last.append((theta, intercept))
-        return float(test.losses(left_out @ theta + intercept)[0] @ test.weights)
-
-    return loss
+    theta, intercept = regression.of(rest).solve([coordinates], strength, tolerance=1e-4)
+    test = regression.of(out)
+    logits = products[np.ix_(out, rest)] @ (back @ theta) + intercept
+    return float(test.losses(logits)[0] @ test.weights)
 
 
 def _products(block: Any) -> np.ndarray:
@@ -309,7 +262,6 @@ class Regression:
         self,
         blocks: Sequence[Any],
         strength: float,
-        start: tuple[np.ndarray, np.ndarray] | None = None,
         tolerance: float = 1e-7,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients of shape (n_features, n_outputs) and intercepts, by L-BFGS.
@@ -336,8 +288,7 @@ class Regression:
             loss = scale * (losses @ self.weights) + 0.5 * np.vdot(shrunk, theta)
             return float(loss), (gradient + shrunk).ravel()
 
-        begin = np.zeros((ends[-1] + 1, n_outputs)) if start is None else np.vstack(start)
-        begin = begin.ravel()
+        begin = np.zeros((ends[-1] + 1) * n_outputs)
         options = {"maxiter": 500, "ftol": tolerance, "gtol": 1e-6}
         found = minimize(loss_and_gradient, begin, jac=True, method="L-BFGS-B", options=options)
         theta = found.x.reshape(-1, n_outputs)

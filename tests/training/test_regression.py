@@ -9,7 +9,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from sk_ulmfit.training import regression
-from sk_ulmfit.training.regression import Regression, choose_shares, solve
+from sk_ulmfit.training.regression import Regression, choose, solve
 
 
 @pytest.fixture(scope="module")
@@ -52,25 +52,47 @@ def test_solution_is_that_of_scikit_learn(monkeypatch, numbers, most, multilabel
 def test_what_tells_counts_more_than_what_does_not(numbers, multilabel):
     telling, _, y, weights = numbers
     targets = np.eye(3)[y] if multilabel else y
-    noise = np.random.default_rng(1).normal(size=(90, 4)).astype(np.float32) / 2
+    noise = np.random.default_rng(1).normal(size=(90, 40)).astype(np.float32) / np.sqrt(40)
     found = solve({"tells": telling, "noise": noise}, targets, weights, 3, seed=0)
     assert found.shares["tells"] > 2 * found.shares["noise"]
     assert found.shares["tells"] * found.shares["noise"] == pytest.approx(1)
 
 
-def test_predictions_left_out_are_those_of_regressions_without_the_text(numbers):
-    # What shares are compared by, against ridge regressions that are fitted anew.
-    vectors, _, y, weights = numbers
-    products = [vectors.astype(float) @ vectors.T]
+def test_loss_is_that_of_regressions_on_the_other_folds(numbers):
+    vectors, words, y, weights = numbers
+    blocks = {"form": vectors, "words": words}
+    found = solve(blocks, y, weights, 3, seed=0)
+    roots = {name: share**0.5 for name, share in found.shares.items()}
+    beside = np.hstack([vectors * roots["form"], words.toarray() * roots["words"]])
+    fold, losses = regression.balanced_folds(np.eye(3)[y], 5, 0), np.zeros(90)
+    for i in range(5):
+        rest, out = fold != i, fold == i
+        reference = LogisticRegression(C=found.strength, tol=1e-6, max_iter=1000)
+        p = reference.fit(beside[rest], y[rest], weights[rest]).predict_proba(beside[out])
+        losses[out] = -np.log(p[np.arange(out.sum()), y[out]])
+    assert found.loss == pytest.approx(np.average(losses, weights=weights), abs=0.01)
+
+
+def test_no_better_shares_or_strength_are_a_step_away(numbers):
+    vectors, words, y, weights = numbers
+    products = [vectors.astype(float) @ vectors.T, (words @ words.T).toarray().astype(float)]
     task = Regression.of_targets(y, weights, 3)
-    found = regression.left_out_scores(products[0], task)
-    mean = weights @ task.one_hot / weights.sum()
-    for out in (0, 50):
-        rest = np.delete(np.arange(90), out)
-        kernel = products[0] + regression.CONSTANT
-        inner = kernel[np.ix_(rest, rest)] + np.diag(1 / weights[rest])
-        dual = np.linalg.solve(inner, task.one_hot[rest] - mean)
-        np.testing.assert_allclose(found[out], mean + kernel[out, rest] @ dual, atol=1e-8)
+    shares, strength, loss = choose(products, task, 0)
+
+    def loss_at(shares, strength):
+        fold = regression.balanced_folds(task.one_hot, 5, 0)
+        summed = sum(s * p for s, p in zip(shares, products, strict=True))
+        rest_and_out = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(5)]
+        total = sum(
+            regression._loss_left_out(summed, task, rest, out, strength)
+            for rest, out in rest_and_out
+        )
+        return total / weights.sum()
+
+    assert loss_at(shares, strength) == pytest.approx(loss)
+    assert loss_at(shares, 4 * strength) > loss and loss_at(shares, strength / 4) > loss
+    for factor in (0.25, 4.0):  # (more unequal ones have to be better by more than chance)
+        assert loss_at(shares * np.array([factor, 1.0]), strength) > loss - 0.03
 
 
 def test_blocks_of_equal_rows_and_blocks_without_features():
@@ -82,7 +104,7 @@ def test_blocks_of_equal_rows_and_blocks_without_features():
 
 def test_shares_of_very_few_texts_are_equal():
     task = Regression.of_targets(np.array([0, 1]), np.ones(2), 2)
-    assert choose_shares([np.eye(2), np.eye(2)], task).tolist() == [1, 1]
+    assert choose([np.eye(2), np.eye(2)], task, 0)[0] == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("y", [[0], [0, 1], [0, 0, 0], [2, 0, 0, 0, 0, 0]])
