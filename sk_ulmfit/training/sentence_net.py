@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -14,11 +16,19 @@ from torch.utils.data import Dataset
 from ..models.inference import length_batches
 from ..models.sentences import SentenceVectors
 from ..modules.awd_lstm import rounded_up
+from ..text.bag_of_words import unit_rows
 from ..text.token_lists import TokenLists
 from .resumable import ResumableNet
 
+# Kinds of texts that batches are of, by what the teacher says of them, and texts that say which
+# kinds there are.
+_KINDS, _SAMPLE = 32, 20_000
+
 # Batches whose texts are sorted together by their lengths.
-_SORTED_TOGETHER = 40
+_SORTED_TOGETHER = 10
+
+# Texts whose kinds are told at once.
+_BLOCK = 4096
 
 # A text that is read in training is cut here.
 _MOST_TOKENS = 128
@@ -173,11 +183,36 @@ class TaughtTexts:
         """What the module takes for some of the texts."""
         raise NotImplementedError
 
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """Which of the kinds every text is of."""
+        n = len(self.tokens)
+        some = np.random.default_rng(0).permutation(n)[:_SAMPLE]
+        # (of few texts no kind would fill a batch)
+        n_kinds = max(1, min(_KINDS, n // 1000))
+        found = MiniBatchKMeans(n_kinds, n_init=1, random_state=0)
+        found.fit(unit_rows(self.targets_of(np.sort(some))))
+        blocks = (np.arange(first, min(first + _BLOCK, n)) for first in range(0, n, _BLOCK))
+        return np.concatenate(
+            [found.predict(unit_rows(self.targets_of(rows))).astype(np.uint8) for rows in blocks]
+        )
+
     def in_batches(
         self, rows: np.ndarray, batch_size: int, rng: np.random.Generator | None
     ) -> list[np.ndarray]:
-        """Cut rows into batches, shuffled if there is a generator."""
-        order = rows if rng is None else rng.permutation(rows)
+        """Cut rows into batches, shuffled if there is a generator.
+
+        Nearly all texts of a batch are of one kind then: what sets apart texts that are much alike
+        is learned from such, pairs of any two texts hardly teach it.
+        """
+        if rng is None:
+            return self.cut(rows, batch_size)
+        order = rng.permutation(rows)
+        batches = self.cut(order[np.argsort(self.kinds[order], kind="stable")], batch_size)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def cut(self, order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+        """Cut rows in this order into batches."""
         starts = range(0, len(order), batch_size)
         # In rising order: a memory map is read from front to back.
         return [np.sort(order[start : start + batch_size]) for start in starts]
@@ -234,18 +269,14 @@ class UnreadTexts(TaughtTexts):
             "lengths": torch.from_numpy(tokens.lengths),
         }
 
-    def in_batches(
-        self, rows: np.ndarray, batch_size: int, rng: np.random.Generator | None
-    ) -> list[np.ndarray]:
-        """Cut rows into batches of texts of about the same length."""
-        order = rows if rng is None else rng.permutation(rows)
+    def cut(self, order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+        """Cut rows in this order into batches of texts of about the same length."""
         lengths, together = self.tokens.lengths, _SORTED_TOGETHER * batch_size
-        batches = [
+        return [
             batch
             for start in range(0, len(order), together)
             for batch in length_batches(lengths, order[start : start + together], batch_size)
         ]
-        return batches if rng is None else [batches[i] for i in rng.permutation(len(batches))]
 
 
 class Rows(Dataset):

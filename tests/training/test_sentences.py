@@ -15,7 +15,9 @@ from sklearn.linear_model import LogisticRegression
 
 from sk_ulmfit import ULMFiTLanguageModel, files, load
 from sk_ulmfit.models.names import load_pretrained
+from sk_ulmfit.text.token_lists import TokenLists
 from sk_ulmfit.training.checkpoints import only_run
+from sk_ulmfit.training.sentence_net import TaughtTexts, UnreadTexts
 from sk_ulmfit.training.sentences import principal_directions, rows_on_disk
 from tests.helpers import Cut, CutAfter, language_model
 from tests.test_interrupts import CtrlC
@@ -366,3 +368,25 @@ def test_a_unit_that_hardly_ever_moved_does_not_drown_out_the_others():
     pools[1, deviations.argmin()] += np.median(deviations)
     still, moved = sentences.scaled("forward", pools)
     assert not still.any() and np.linalg.norm(moved) < 0.1
+
+
+@pytest.mark.parametrize("kind", [UnreadTexts, TaughtTexts])
+def test_batches_are_of_texts_that_are_alike(kind):
+    rng = np.random.default_rng(0)
+    topic = rng.integers(3, size=3000)
+    targets = np.eye(3, 8)[topic] + 0.1 * rng.normal(size=(3000, 8))
+    lengths = rng.integers(1, 30, size=3000)
+    tokens = TokenLists(
+        np.zeros(lengths.sum(), np.int32), np.concatenate([[0], np.cumsum(lengths)])
+    )
+    texts = kind(tokens, targets.astype(np.float16), np.eye(8, dtype=np.float32), "forward")
+    rows = np.arange(0, 3000, 2)
+    batches = texts.in_batches(rows, 32, np.random.default_rng(1))
+    assert np.array_equal(np.sort(np.concatenate(batches)), rows)
+    alike = [np.bincount(topic[batch]).max() / len(batch) for batch in batches]
+    assert np.mean(alike) > 0.8  # (of any texts: .4)
+    # Topics take turns.
+    first_topics = [topic[batch[0]] for batch in batches]
+    assert np.diff(first_topics).astype(bool).sum() > 10
+    held_out = texts.in_batches(rows, 32, None)
+    assert np.array_equal(np.sort(np.concatenate(held_out)), rows)
