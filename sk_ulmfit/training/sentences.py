@@ -121,7 +121,7 @@ def learn_sentences(
     for direction in start.directions:
         alone, is_first = start.with_directions((direction,)), direction == start.directions[0]
         every = None if train_encoder else _pools_on_disk(alone, tokens, directory, options)
-        if not goes_on:
+        if f"{direction}.mean" not in arrays:
             pooled = (
                 alone.pooled(some, POOLING, options.device)
                 if every is None
@@ -136,9 +136,9 @@ def learn_sentences(
         n_words, n_pooled = len(start.tokenizer.vocab), pooled_size(POOLING, start.sizes)
         module: SentenceModule = empty_module(SentenceModule, n_words, n_pooled, texts.size)
         words = (
-            first_words(texts, train, n_words)
-            if is_first and not goes_on
-            else (arrays["words"], arrays["weights"], arrays["offset"])
+            (arrays["words"], arrays["weights"], arrays["offset"])
+            if "words" in arrays
+            else first_words(texts, train, n_words)
         )
         module.begin(*words, arrays.get(f"{direction}.map"))
         if not is_first:
