@@ -102,6 +102,7 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     five, three = range(5), range(3)
     part = ["--test-rows", "2000"]
     simple, ours, semi = "tfidf fasttext minilm", "en-small en-small-plain", "en-small-plain-semi"
+    other_sets = {"stackoverflow": 500, "hwu64": 320, "tweet_offensive": 100}
     fastai = ["--peer", peer] if peer else []
     models = "fastai" if peer else ""
 
@@ -111,6 +112,7 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("full", "sst2 banking77", simple)
     yield from runs("full", "trec6", f"{simple} ulmfit ulmfit-both", seeds=three)
     yield from runs("full", "banking77", "ulmfit ulmfit-both")
+    yield from runs("full", " ".join(other_sets), "en-small tfidf minilm")
     once = ["--lm-epochs", "1", "--lm-amp", "--lm-checkpoints"]
     all_of_it = [*once, "checkpoints/imdb-all"]
     both = f"{semi} en-small-semi"
@@ -135,6 +137,15 @@ def jobs(peer: str | None = None) -> Iterator[Job]:
     yield from runs("few", "trec6", semi, [100, 200, 500], five, together=True)
     yield from runs("few", "sst2", f"{ours} {simple}", [100], five)
     yield from runs("few", "banking77", f"{ours} {simple}", [385], five)
+    yield from runs("few", "trec6", "features", [100, 200, 500], five)
+    yield from runs("few", "trec6", "features", [1000], three)
+    yield from runs("few", "sst2", "features", [100, 500], five)
+    yield from runs("few", "banking77", "features", [385, 770], five)
+    yield from runs("few", "ag_news newsgroups20", "features", [200], five, part)
+    yield from runs("few", "imdb", "features", [100], three, part)
+    for name, n in other_sets.items():
+        yield from runs("few", name, "en-small features tfidf minilm", [n], five)
+    yield from runs("few", "imdb", "en-small", [500], three, part)
     yield from runs("few", "imdb", f"{simple} scratch", [100, 500], three, part)
     yield from runs("few", "imdb", "scratch scratch-concat", [1000], three, part)
     both = f"{semi} {semi}-concat"

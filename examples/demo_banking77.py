@@ -5,7 +5,7 @@ trained on the same of them, by default on ten about each thing, and asked about
 
     python examples/demo_banking77.py            # ten questions a class, half a minute
     python examples/demo_banking77.py --short    # five a class
-    python examples/demo_banking77.py --all      # all 10,003: a quarter of an hour on two cores
+    python examples/demo_banking77.py --all      # all 10,003: four minutes on two cores
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from sklearn.pipeline import make_pipeline
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.datasets import load_banking77
+
+# Seconds that the classifier may train for on all questions: fewer epochs than it would choose.
+BUDGET = 150
 
 QUESTIONS = ["I think somebody has stolen my card!", "How old do I have to be to sign up?"]
 
@@ -81,8 +84,13 @@ def main() -> None:
             ULMFiTLanguageModel(output="features", random_state=options.seed),
             LogisticRegression(max_iter=1000),
         ),
-        "ULMFiTClassifier()": ULMFiTClassifier(random_state=options.seed, verbose=int(options.all)),
     }
+    if options.all:
+        models[f"ULMFiTClassifier(time_budget={BUDGET})"] = ULMFiTClassifier(
+            time_budget=BUDGET, random_state=options.seed, verbose=1
+        )
+    else:
+        models["ULMFiTClassifier()"] = ULMFiTClassifier(random_state=options.seed)
     for name, model in models.items():
         error, seconds, rate, size = measure(model, train, test)
         print(f"{name:35}{error:8.1f}{seconds:8.1f}{rate:9.0f}{size:6.0f}", flush=True)
