@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 # Inverse strengths of the penalty that are compared, as C of LogisticRegression: a larger one fits
-# closer. Shares of blocks are relative, their geometric mean is 1.
+# closer.
 STRENGTHS = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)
 
 # Shares and strength are chosen on this many texts at most.
@@ -27,11 +27,11 @@ _MOST_COMPARED = 700
 # More texts than this are not solved by inner products: the coefficients themselves are fewer.
 _MOST_BY_PRODUCTS = 2000
 
-# Steps that shares are changed by.
-_STEP = 4.0
+# Shares are changed by this factor, as strengths are, and in all by it this many times at most.
+_STEP, _MOST_STEPS = 4.0, 6
 
-# What a step of the shares' standard deviation has to gain: on few texts differences of the loss
-# are chance.
+# What unequal shares have to gain, for every step of their standard deviation: on few texts
+# differences of the loss are chance.
 _COST_OF_UNEQUAL_SHARES = 0.03
 
 # Up to how many texts there are five folds, three of more.
@@ -56,7 +56,7 @@ class Solution:
     strength : float
         What the cross-validation chose.
     shares : dict of str to float
-        How much every block counts.
+        How much every block counts, of geometric mean 1.
     loss : float
         Cross entropy on texts held out by the cross-validation, NaN where there was none.
     """
@@ -105,11 +105,13 @@ def solve(
         theta, intercept = regression.solve(scaled, strength)
         parts = np.split(theta, np.cumsum([block.shape[1] for block in scaled])[:-1])
         coef = [part * root for root, part in zip(roots, parts, strict=True)]
+    # (told so that the shares' geometric mean is 1)
+    scale = float(np.exp(np.log(shares).mean()))
     return Solution(
         {name: np.asarray(c.T, np.float32) for name, c in zip(blocks, coef, strict=True)},
         np.asarray(intercept, np.float32),
-        strength,
-        {name: float(share) for name, share in zip(blocks, shares, strict=True)},
+        strength * scale,
+        {name: float(share / scale) for name, share in zip(blocks, shares, strict=True)},
         loss,
     )
 
@@ -130,45 +132,62 @@ def choose(
     Returns
     -------
     shares : ndarray of shape (n_blocks,)
-        Of geometric mean 1.
     strength : float
+        Beside these shares: twice the shares and half of the strength are as good.
     loss : float
-        On the texts left out, NaN of a single text.
+        On the texts left out, NaN if there is none whose class others have.
     """
-    n, n_blocks, middle = len(regression.weights), len(products), len(STRENGTHS) // 2
-    n_folds = min(5 if n <= _FEW else 3, n)
-    if n_folds < 2:
+    n_blocks, middle = len(products), len(STRENGTHS) // 2
+    splits = _splits(regression, 5 if len(regression.weights) <= _FEW else 3, seed)
+    total = sum(regression.weights[out].sum() for _, out in splits)
+    if not total:
         return np.ones(n_blocks), STRENGTHS[middle], np.nan
-    fold = balanced_folds(regression.one_hot, n_folds, seed)
-    splits = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(n_folds)]
 
     @cache
     def loss(place: tuple[int, ...]) -> float:
         *logs, n_strength = place
         summed = _weighted_sum(_STEP ** np.array(logs), products)
-        total = sum(
+        losses = (
             _loss_left_out(summed, regression, rest, out, STRENGTHS[n_strength])
             for rest, out in splits
         )
-        return float(total / regression.weights.sum())
+        return float(sum(losses) / total)
 
     def cost(place: tuple[int, ...]) -> float:
         return loss(place) + _COST_OF_UNEQUAL_SHARES * float(np.std(place[:-1]))
+
+    def is_within(place: tuple[int, ...]) -> bool:
+        *logs, n_strength = place
+        return 0 <= n_strength < len(STRENGTHS) and max(map(abs, logs)) <= _MOST_STEPS
 
     # Downhill from equal shares, along one of them or the strength at a time.
     best = (*(0,) * n_blocks, middle)
     while True:
         before = best
         for i in reversed(range(n_blocks + 1) if n_blocks > 1 else [1]):
-            near = [(*best[:i], best[i] + step, *best[i + 1 :]) for step in (-1, 1)]
-            best = min(
-                [best, *(place for place in near if 0 <= place[-1] < len(STRENGTHS))], key=cost
-            )
+            near = ((*best[:i], best[i] + step, *best[i + 1 :]) for step in (-1, 1))
+            best = min([best, *filter(is_within, near)], key=cost)
         if best == before:
-            break
-    shares = _STEP ** np.array(best[:-1])
-    scale = float(np.exp(np.log(shares).mean()))
-    return shares / scale, STRENGTHS[best[-1]] * scale, loss(best)
+            return _STEP ** np.array(best[:-1]), STRENGTHS[best[-1]], loss(best)
+
+
+def _splits(regression: Regression, n_folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows of texts that are fitted, and of others that these are judged by, for every fold.
+
+    A text whose class no other has judges nothing: the best that can be said of it is that it is
+    unlike all others.
+    """
+    n = len(regression.weights)
+    fold = balanced_folds(regression.one_hot, min(n_folds, n), seed)
+    splits = []
+    for i in range(min(n_folds, n)):
+        rest, out = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
+        if not regression.multilabel:
+            known = regression.one_hot[rest].sum(axis=0) > 0
+            out = out[known[regression.one_hot[out].argmax(axis=1)]]
+        if len(rest) and len(out):
+            splits.append((rest, out))
+    return splits
 
 
 def balanced_folds(targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:

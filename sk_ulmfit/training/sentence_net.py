@@ -20,9 +20,12 @@ from ..text.bag_of_words import unit_rows
 from ..text.token_lists import TokenLists
 from .resumable import ResumableNet
 
-# Kinds of texts that batches are of, by what the teacher says of them, and texts that say which
-# kinds there are.
-_KINDS, _SAMPLE = 32, 20_000
+# Kinds of texts that batches are of, by what the teacher says of them: so many, but none of fewer
+# texts on average, which could not be sorted by their lengths.
+_KINDS, _OF_A_KIND = 32, 5_000
+
+# Texts that say which kinds there are.
+_SAMPLE = 20_000
 
 # Batches whose texts are sorted together by their lengths.
 _SORTED_TOGETHER = 10
@@ -187,9 +190,10 @@ class TaughtTexts:
     def kinds(self) -> np.ndarray:
         """Which of the kinds every text is of."""
         n = len(self.tokens)
+        n_kinds = min(_KINDS, n // _OF_A_KIND)
+        if n_kinds < 2:
+            return np.zeros(n, np.uint8)
         some = np.random.default_rng(0).permutation(n)[:_SAMPLE]
-        # (of few texts no kind would fill a batch)
-        n_kinds = max(1, min(_KINDS, n // 1000))
         found = MiniBatchKMeans(n_kinds, n_init=1, random_state=0)
         found.fit(unit_rows(self.targets_of(np.sort(some))))
         blocks = (np.arange(first, min(first + _BLOCK, n)) for first in range(0, n, _BLOCK))
@@ -202,8 +206,8 @@ class TaughtTexts:
     ) -> list[np.ndarray]:
         """Cut rows into batches, shuffled if there is a generator.
 
-        Nearly all texts of a batch are of one kind then: what sets apart texts that are much alike
-        is learned from such, pairs of any two texts hardly teach it.
+        Of many texts most of a batch are of one kind then: what sets apart texts that are much
+        alike is learned from such, pairs of any two texts hardly teach it.
         """
         if rng is None:
             return self.cut(rows, batch_size)

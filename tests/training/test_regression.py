@@ -102,9 +102,25 @@ def test_blocks_of_equal_rows_and_blocks_without_features():
     assert found.shares == {"same": 1.0} and np.isfinite(found.coef["same"]).all()
 
 
-def test_shares_of_very_few_texts_are_equal():
-    task = Regression.of_targets(np.array([0, 1]), np.ones(2), 2)
-    assert choose([np.eye(2), np.eye(2)], task, 0)[0] == pytest.approx([1, 1])
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_texts_whose_class_no_other_has_judge_nothing(n):
+    # Least alike to all others would be the best that a regression could find them.
+    rng = np.random.default_rng(0)
+    blocks = {name: rng.normal(size=(n, 8)).astype(np.float32) for name in ("form", "meaning")}
+    found = solve(blocks, np.arange(n), np.ones(n), n, seed=0)
+    assert found.shares == {"form": 1.0, "meaning": 1.0} and found.strength == 16.0
+    assert np.isnan(found.loss)
+
+
+def test_classes_of_one_text_leave_the_choice_to_others(numbers):
+    vectors, _, y, _ = numbers
+    targets = np.concatenate([y, np.arange(3, 23)])  # twenty classes more, of one text each
+    rng = np.random.default_rng(0)
+    more = rng.normal(size=(20, 40)).astype(np.float32) / np.sqrt(40)
+    blocks = {"form": np.vstack([vectors, more])}
+    found = solve(blocks, targets, np.ones(110), 23, seed=0)
+    alone = solve({"form": vectors}, y, np.ones(90), 3, seed=0)
+    assert alone.loss < found.loss < alone.loss + 0.5
 
 
 @pytest.mark.parametrize("y", [[0], [0, 1], [0, 0, 0], [2, 0, 0, 0, 0, 0]])

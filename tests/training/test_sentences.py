@@ -372,19 +372,19 @@ def test_a_unit_that_hardly_ever_moved_does_not_drown_out_the_others():
 
 @pytest.mark.parametrize("kind", [UnreadTexts, TaughtTexts])
 def test_batches_are_of_texts_that_are_alike(kind):
-    rng = np.random.default_rng(0)
-    topic = rng.integers(3, size=3000)
-    targets = np.eye(3, 8)[topic] + 0.1 * rng.normal(size=(3000, 8))
-    lengths = rng.integers(1, 30, size=3000)
+    rng, n = np.random.default_rng(0), 15_000
+    topic = rng.integers(3, size=n)
+    targets = np.eye(3, 8)[topic] + 0.1 * rng.normal(size=(n, 8))
+    lengths = rng.integers(1, 30, size=n)
     tokens = TokenLists(
         np.zeros(lengths.sum(), np.int32), np.concatenate([[0], np.cumsum(lengths)])
     )
     texts = kind(tokens, targets.astype(np.float16), np.eye(8, dtype=np.float32), "forward")
-    rows = np.arange(0, 3000, 2)
+    rows = np.arange(0, n, 2)
     batches = texts.in_batches(rows, 32, np.random.default_rng(1))
     assert np.array_equal(np.sort(np.concatenate(batches)), rows)
     alike = [np.bincount(topic[batch]).max() / len(batch) for batch in batches]
-    assert np.mean(alike) > 0.8  # (of any texts: .4)
+    assert np.mean(alike) > 0.9  # (of any texts: .4)
     # Topics take turns.
     first_topics = [topic[batch[0]] for batch in batches]
     assert np.diff(first_topics).astype(bool).sum() > 10
