@@ -24,7 +24,7 @@ from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.datasets import load_banking77
 
 # Seconds that the classifier may train for on all questions: fewer epochs than it would choose.
-BUDGET = 150
+BUDGET = 200
 
 QUESTIONS = ["I think somebody has stolen my card!", "How old do I have to be to sign up?"]
 
