@@ -85,12 +85,11 @@ def main() -> None:
             LogisticRegression(max_iter=1000),
         ),
     }
-    if options.all:
-        models[f"ULMFiTClassifier(time_budget={BUDGET})"] = ULMFiTClassifier(
-            time_budget=BUDGET, random_state=options.seed, verbose=1
-        )
-    else:
-        models["ULMFiTClassifier()"] = ULMFiTClassifier(random_state=options.seed)
+    budget = BUDGET if options.all else None
+    name = f"ULMFiTClassifier({f'time_budget={budget}' if budget else ''})"
+    models[name] = ULMFiTClassifier(
+        time_budget=budget, random_state=options.seed, verbose=int(options.all)
+    )
     for name, model in models.items():
         error, seconds, rate, size = measure(model, train, test)
         print(f"{name:35}{error:8.1f}{seconds:8.1f}{rate:9.0f}{size:6.0f}", flush=True)

@@ -178,7 +178,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         with a warning. How many they are (`n_epochs_`) depends on the speed of the machine. Not
         together with `checkpoint_dir`; `partial_fit` ignores it.
     warm_start : bool, default=False
-        Let `fit` go on from the fitted state instead of starting afresh.
+        Let `fit` and `fit_sentences` go on from what was learned instead of starting afresh.
     random_state : int, RandomState or None, default=None
         Seed of weights, dropout and shuffling. Equal seeds give equal results on one machine, to
         the last bit if the same number of threads computes them; with a `time_budget`, where they

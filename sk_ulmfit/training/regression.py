@@ -177,10 +177,10 @@ def _splits(regression: Regression, n_folds: int, seed: int) -> list[tuple[np.nd
     A text whose class no other has judges nothing: the best that can be said of it is that it is
     unlike all others.
     """
-    n = len(regression.weights)
-    fold = balanced_folds(regression.one_hot, min(n_folds, n), seed)
+    n_folds = min(n_folds, len(regression.weights))
+    fold = balanced_folds(regression.one_hot, n_folds, seed)
     splits = []
-    for i in range(min(n_folds, n)):
+    for i in range(n_folds):
         rest, out = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
         if not regression.multilabel:
             known = regression.one_hot[rest].sum(axis=0) > 0

@@ -24,14 +24,14 @@ from .resumable import ResumableNet
 # texts on average, which could not be sorted by their lengths.
 _KINDS, _OF_A_KIND = 32, 5_000
 
-# Texts that say which kinds there are.
-_SAMPLE = 20_000
+# Texts that stand for all of them: that kinds, scales and directions are taken from.
+SAMPLE = 20_000
 
 # Batches whose texts are sorted together by their lengths.
 _SORTED_TOGETHER = 10
 
-# Texts whose kinds are told at once.
-_BLOCK = 4096
+# Texts that are held in memory at once.
+BLOCK = 4096
 
 # A text that is read in training is cut here.
 _MOST_TOKENS = 128
@@ -193,10 +193,10 @@ class TaughtTexts:
         n_kinds = min(_KINDS, n // _OF_A_KIND)
         if n_kinds < 2:
             return np.zeros(n, np.uint8)
-        some = np.random.default_rng(0).permutation(n)[:_SAMPLE]
+        some = np.random.default_rng(0).permutation(n)[:SAMPLE]
         found = MiniBatchKMeans(n_kinds, n_init=1, random_state=0)
         found.fit(unit_rows(self.targets_of(np.sort(some))))
-        blocks = (np.arange(first, min(first + _BLOCK, n)) for first in range(0, n, _BLOCK))
+        blocks = (np.arange(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK))
         return np.concatenate(
             [found.predict(unit_rows(self.targets_of(rows))).astype(np.uint8) for rows in blocks]
         )

@@ -32,6 +32,8 @@ from .language_model import LanguageModelOptions
 from .net import TrainingInterrupted, common_arguments, history_of
 from .sentence_encoder import SentenceEncoder
 from .sentence_net import (
+    BLOCK,
+    SAMPLE,
     AgreementLoss,
     PooledTexts,
     Rows,
@@ -41,12 +43,6 @@ from .sentence_net import (
     TextBatches,
     UnreadTexts,
 )
-
-# Texts computed between two writes to a file.
-_BLOCK = 4096
-
-# Texts that scales, and the directions of the teacher's vectors that matter, are taken from.
-_SAMPLE = 20_000
 
 # How many times slower LSTM layers learn than what is read off them.
 _OF_ENCODER = 5.0
@@ -106,7 +102,7 @@ def learn_sentences(
     """
     order = np.random.default_rng(options.seed).permutation(len(tokens))
     valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
-    sample = np.sort(order[n_valid : n_valid + _SAMPLE])
+    sample = np.sort(order[n_valid : n_valid + SAMPLE])
     some = tokens.take(sample)
     arrays: dict[str, np.ndarray] = {}
     if goes_on:
@@ -167,8 +163,8 @@ def check_targets(targets: Any) -> np.ndarray:
         )
     if len(targets) < 2:
         raise ValueError("At least two texts are needed to learn what texts mean.")
-    for first in range(0, len(targets), _BLOCK):
-        if not np.isfinite(targets[first : first + _BLOCK]).all():
+    for first in range(0, len(targets), BLOCK):
+        if not np.isfinite(targets[first : first + BLOCK]).all():
             raise ValueError(f"targets hold values that are not finite, from row {first} on.")
     return targets
 
@@ -203,8 +199,8 @@ def rows_on_disk(
     with file.open("ab") as opened:
         opened.truncate(done * row_bytes)  # a row that was cut short
         with Bar(total=n_rows, initial=done, desc=label, unit="text", disable=not label) as bar:
-            for first in range(done, n_rows, _BLOCK):
-                last = min(first + _BLOCK, n_rows)
+            for first in range(done, n_rows, BLOCK):
+                last = min(first + BLOCK, n_rows)
                 opened.write(compute(first, last).astype(np.float16).tobytes())
                 opened.flush()
                 bar.update(last - first)
@@ -254,10 +250,10 @@ def first_words(
     sums = np.zeros((n_words, texts.size), dtype=np.float32)
     totals, counts = np.full(n_words, 0.1), np.ones(n_words)
     offset = np.zeros(texts.size)
-    for first in range(0, len(rows), _BLOCK):
-        offset += texts.targets_of(rows[first : first + _BLOCK]).sum(axis=0) / len(rows)
-    for first in range(0, len(rows), _BLOCK):
-        block = rows[first : first + _BLOCK]
+    for first in range(0, len(rows), BLOCK):
+        offset += texts.targets_of(rows[first : first + BLOCK]).sum(axis=0) / len(rows)
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
         tokens = texts.tokens.take(block)
         shares = np.repeat(1 / tokens.lengths, tokens.lengths).astype(np.float32)
         held = sparse.csr_matrix((shares, tokens.ids, tokens.offsets), (len(block), n_words))

@@ -80,12 +80,10 @@ def test_no_better_shares_or_strength_are_a_step_away(numbers):
     shares, strength, loss = choose(products, task, 0)
 
     def loss_at(shares, strength):
-        fold = regression.balanced_folds(task.one_hot, 5, 0)
         summed = sum(s * p for s, p in zip(shares, products, strict=True))
-        rest_and_out = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(5)]
         total = sum(
             regression._loss_left_out(summed, task, rest, out, strength)
-            for rest, out in rest_and_out
+            for rest, out in regression._splits(task, 5, 0)
         )
         return total / weights.sum()
 
