@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 # Inverse strengths of the penalty that are compared, as C of LogisticRegression: a larger one fits
 # closer.
@@ -91,7 +92,9 @@ def solve(
     some = np.sort(np.random.default_rng(seed).permutation(n)[:_MOST_COMPARED])
     compared = regression.of(some)
     products = [_products(block[some]) for block in blocks.values()]
-    shares, strength, loss = choose(products, compared, seed)
+    # Threads that share products of small matrices wait for one another most of the time.
+    with threadpool_limits(1, user_api="blas"):
+        shares, strength, loss = choose(products, compared, seed)
     if n <= _MOST_BY_PRODUCTS:
         if n > len(some):
             products = [_products(block) for block in blocks.values()]
