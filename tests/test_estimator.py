@@ -16,7 +16,7 @@ from tests.helpers import banking, classifier, language_model
 # Where the two stages differ, so do the texts.
 OF_THEIR_OWN = {
     *("batch_size", "bptt", "callbacks", "dropout_mult", "lr", "lr_decay"),
-    *("max_epochs", "pooling", "time_budget", "validation_fraction"),
+    *("max_epochs", "pooling", "time_budget", "validation_fraction", "warm_start"),
 }
 
 
