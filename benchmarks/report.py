@@ -131,6 +131,8 @@ def taught() -> dict[str, str]:
         "taught_words": f"{training['words']:,}",
         "everyday": f"{training['everyday_share']:.0%}",
         "sentence_size": str(training["size"]),
+        "lexicon": f"{training['lexicon']:,}",
+        "lexicon_reads": f"{training['lexicon_readings']:,}",
         "taught_reads": f"{training['readings'] / 1e6:.1f} million",
         "taught_lr": str(training["lr"]),
         "taught_batch": str(training["batch_size"]),

@@ -15,9 +15,10 @@ This is how the shipped model "en-small" was made. In the order of what is done:
    and lines of `--everyday FILES`, are read by a sentence encoder (all-MiniLM-L6-v2, of the extra
    `pretrain`) for `--minutes`, and its vectors learned; with `--train-encoder` by LSTM layers that
    learn along, at some 400 texts a second. Texts that stand in `--exclude FILES`, one a line, are
-   left out. Without `--teacher` the model ends as it did in earlier versions; with
-   `--start MODEL --tokens 0` nothing but this step is done, with `--further --seed 1` on other
-   texts, from what the same teacher has taught it before.
+   left out. Words that the vocabulary lacks get a vector too, by what the teacher says of each
+   alone, the `--lexicon` most frequent ones. Without `--teacher` the model ends as it did in
+   earlier versions; with `--start MODEL --tokens 0` nothing but this step is done, with
+   `--further --seed 1` on other texts, from what the same teacher has taught it before.
 
 Interrupted, the same command with the same --work goes on. After one with `--prepare`, which ends
 before the training, two processes can train the two directions at once. A finished model is trained
@@ -377,9 +378,47 @@ def teach(args: argparse.Namespace, trained: TrainedLanguageModel) -> None:
         max_epochs=args.sentence_epochs,
         train_encoder=args.train_encoder,
     )
-    training = {**taught, "agreement": model.sentence_history_[-1]["agreement"]}
-    write_shipped_sentences(model.trained_.sentences, args.out.name, args.out.parent, training)
+    words += words_beyond(args, model.trained_.tokenizer)
+    of_words = rows_on_disk(
+        args.work / "words.vectors",
+        len(words),
+        vectors.shape[1],
+        lambda first, last: encode(words[first:last]),
+        label="Words",
+    )
+    known = model.add_words(words, of_words).trained_
+    training = {
+        **taught,
+        "agreement": model.sentence_history_[-1]["agreement"],
+        "lexicon": len(known.tokenizer.lexicon),
+        "lexicon_readings": 0,
+    }
+    write_shipped_sentences(
+        known.sentences, known.tokenizer.lexicon, args.out.name, args.out.parent, training
+    )
     print(f"sentences: {training}, written to {args.out / 'sentences'}")
+
+
+def words_beyond(args: argparse.Namespace, tokenizer: Tokenizer) -> list[str]:
+    """Words that the vocabulary lacks, those most frequent in articles or in everyday texts."""
+    file = args.work / "words.json"
+    if not file.is_file():
+        everyday = itertools.chain.from_iterable(lines_of(path) for path in args.everyday)
+        frequency: dict[str, float] = {}
+        for texts in (Articles(args.corpora), everyday):
+            counts = tokenizer.count(texts)
+            total = sum(counts.values())
+            for word, n in counts.items():
+                frequency[word] = max(n / total, frequency.get(word, 0.0))
+        new = [
+            (-share, word)
+            for word, share in frequency.items()
+            if word not in tokenizer.words and any(map(str.isalpha, word))
+        ]
+        room = max(0, args.lexicon - len(tokenizer.lexicon))
+        file.write_text(json.dumps([word for _, word in sorted(new)[:room]]))
+    found: list[str] = json.loads(file.read_text())
+    return found
 
 
 def sittings(args: argparse.Namespace, direction: str, planned: dict[str, Any]) -> list[Any]:
@@ -432,6 +471,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-texts", type=int, default=800_000, help="for the teacher")
     parser.add_argument("--sentence-size", type=int, default=232)
     parser.add_argument("--sentence-epochs", type=int, default=3, help="passes over the texts")
+    parser.add_argument("--lexicon", type=int, default=90_000, help="words beyond the vocabulary")
     parser.add_argument("--train-encoder", action="store_true", help="LSTM layers learn along")
     parser.add_argument("--further", action="store_true", help="from what --start was taught")
     parser.add_argument("--prepare", action="store_true", help="end before the training")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 
+from ._compat import Interval
 from ._random import random_numbers
 from .models import TrainedLanguageModel
 from .models.sentences import POOLING, SentenceVectors, scales
@@ -17,6 +18,18 @@ from .text.corpus import TextSource, source_of
 from .training.checkpoints import claim_directory, run_directory
 from .training.language_model import LanguageModelOptions
 from .training.sentences import check_targets, learn_sentences
+
+_POSITIVE = Interval(Integral, 1, None, closed="left")
+
+# Of `fit_sentences`.
+SENTENCE_CONSTRAINTS = {
+    "size": [_POSITIVE],
+    "max_epochs": [_POSITIVE],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "batch_size": [_POSITIVE],
+    "n_valid": [_POSITIVE],
+    "train_encoder": ["boolean"],
+}
 
 # Texts that the scales of features are taken from, if a model brings none.
 _SCALED_BY = 1000
@@ -61,7 +74,11 @@ def sentence_stage(
         assert parent is not None
         directory = parent / "sentences"
         source = source_of(
-            texts, directory, n_jobs=estimator.n_jobs, verbose=bool(estimator.verbose)
+            texts,
+            directory,
+            n_jobs=estimator.n_jobs,
+            verbose=bool(estimator.verbose),
+            lexicon=True,
         )
         seeds: Sequence[int] = [random_numbers(estimator.random_state).randint(1 << 31)]
         if estimator.checkpoint_dir is not None:
@@ -73,7 +90,7 @@ def sentence_stage(
                 "train_encoder": train_encoder,
                 "random_state": estimator.random_state if seeded else None,
                 "goes_on": goes_on,
-                "start": (start if goes_on else replace(start, sentences=None)).fingerprint,
+                "start": start.fingerprint,
                 "targets": targets[:100].sum(axis=1, dtype=np.float64).tolist(),
                 **source.describe(start.tokenizer),
             }

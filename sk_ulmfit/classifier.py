@@ -559,7 +559,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     def _tokens(self, X: list[str] | EncodedDocuments, trained: TrainedClassifier) -> TokenLists:
         """Tokens of `X` in the vocabulary that a classifier was fitted with."""
         if not isinstance(X, EncodedDocuments):
-            tokens = TokenLists(*trained.language_model.tokenizer.encode(X))
+            tokens = trained.language_model.tokenizer.documents(X)
         elif trained.language_model.reads(X.language_model):
             tokens = X.tokens
         else:

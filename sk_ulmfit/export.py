@@ -231,8 +231,9 @@ def _of_words(sentences: SentenceVectors | None, int8: bool) -> dict[str, np.nda
     assert sentences is not None
     found = {name: sentences.arrays[name] for name in ("words", "weights", "offset")}
     if int8:
-        scale = np.abs(found["words"]).max(axis=0) / 127 + np.float32(1e-12)
-        found |= {"words": np.rint(found["words"] / scale).astype(np.int8), "words_scale": scale}
+        words = found["words"].astype(np.float32, copy=False)
+        scale = np.abs(words).max(axis=0) / 127 + np.float32(1e-12)
+        found |= {"words": np.rint(words / scale).astype(np.int8), "words_scale": scale}
     return found
 
 

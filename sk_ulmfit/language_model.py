@@ -24,7 +24,7 @@ from ._estimator import (
     continued,
 )
 from ._random import random_numbers
-from ._sentences import sentence_stage, with_scales
+from ._sentences import SENTENCE_CONSTRAINTS, sentence_stage, with_scales
 from ._start import describe_training, pretrained_model, start_on
 from .documents import EncodedDocuments
 from .models import TrainedLanguageModel
@@ -46,20 +46,12 @@ from .training.checkpoints import claim_directory, run_directory
 from .training.devices import resolve_device
 from .training.distributed import own_share
 from .training.language_model import LanguageModelOptions, language_model_stage
+from .training.lexicon import with_words
 from .training.net import TrainingInterrupted
 from .training.rehearsal import language_model_seconds
+from .training.sentences import check_targets
 
 _POSITIVE = Interval(Integral, 1, None, closed="left")
-
-# Of `fit_sentences`.
-_SENTENCE_CONSTRAINTS = {
-    "size": [_POSITIVE],
-    "max_epochs": [_POSITIVE],
-    "lr": [Interval(Real, 0, None, closed="neither")],
-    "batch_size": [_POSITIVE],
-    "n_valid": [_POSITIVE],
-    "train_encoder": ["boolean"],
-}
 
 
 def direction_named(directions: tuple[str, ...]) -> str:
@@ -450,7 +442,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         The language model stays as it is: `pretrained`, or this one if it is fitted. What is
         learned beside it, vectors of its words and a map of its pools, is what features are made
         of, and goes wherever the language model goes. With `warm_start` it goes on from what has
-        been learned of texts already, by the same teacher.
+        been learned of texts already, by the same teacher; without, that is forgotten, and so are
+        the words that `add_words` has added.
 
         Parameters
         ----------
@@ -500,7 +493,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             "n_valid": n_valid,
             "train_encoder": train_encoder,
         }
-        validate_parameter_constraints(_SENTENCE_CONSTRAINTS, given, "fit_sentences")
+        validate_parameter_constraints(SENTENCE_CONSTRAINTS, given, "fit_sentences")
         fitted = hasattr(self, "trained_")
         start = self.trained_ if fitted else pretrained_model(self)
         if start is None:
@@ -509,6 +502,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 "could learn what sentences mean."
             )
         goes_on = self.warm_start and start.sentences is not None and start.sentences.size > 0
+        if not goes_on:
+            start = start.without_sentences()
         sentences, history = sentence_stage(
             self, start, texts_or_stream(X), targets, goes_on=goes_on, **given
         )
@@ -516,6 +511,42 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             self._set_fitted(start, [], False)
         self.trained_ = replace(start, sentences=sentences)
         self.sentence_history_ = history
+        return self
+
+    def add_words(self, words: Sequence[str], targets: np.ndarray) -> ULMFiTLanguageModel:
+        """Learn what words mean that the vocabulary lacks, from the teacher's vector of each.
+
+        For the language model they stay unknown, and it becomes no larger or slower. But they are
+        told apart where texts get their meaning: in features and in the linear part of a
+        classifier, in texts that it is fitted on and in those that it meets later.
+
+        Parameters
+        ----------
+        words : sequence of str
+            In lower case, as the tokenizer cuts texts; those of the vocabulary among them, which
+            show how the teacher's vectors are to be taken. Words that the tokenizer cuts up are
+            left out, and those that are known stay what they are.
+        targets : ndarray of shape (n_words, n_dims)
+            What the teacher of `fit_sentences` says of each word alone.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If a word is no str.
+        ValueError
+            If there are not as many targets as words, they are not finite, `fit_sentences` was not
+            called, or too few of the words are in the vocabulary.
+        """
+        check_is_fitted(self)
+        words = check_texts(words, name="words")
+        targets = check_targets(targets)
+        if len(targets) != len(words):
+            raise ValueError(f"There are {len(words)} words, but {len(targets)} rows of targets.")
+        self.trained_ = with_words(self.trained_, words, targets)
         return self
 
     def _validate_params(self) -> None:
@@ -649,7 +680,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             `pooling` says, as float32.
         """
         check_is_fitted(self)
-        tokens = TokenLists(*self.trained_.tokenizer.encode(texts_in(X)))
+        tokens = self.trained_.tokenizer.documents(texts_in(X))
         documents = EncodedDocuments(tokens, self.trained_, self.pooling, self.device)
         return documents if self.output == "documents" else documents.features()
 
@@ -710,7 +741,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         """
         check_is_fitted(self)
         trained = self.trained_
-        tokens = TokenLists(*trained.tokenizer.encode(texts_in(X)))
+        tokens = trained.tokenizer.documents(texts_in(X))
         total, count = trained.nll(tokens, resolve_device(self.device), self.bptt)
         return -total / count
 

@@ -65,5 +65,5 @@ def load(path: str | os.PathLike[str]) -> Any:
         estimator._restore(description, arrays)
         trained = estimator.trained_
         # A tokenizer that cannot be used says so now.
-        getattr(trained, "language_model", trained).tokenizer.encode([""])
+        getattr(trained, "language_model", trained).tokenizer.documents([""])
     return estimator

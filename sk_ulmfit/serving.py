@@ -94,7 +94,7 @@ class _Served:
         self._max_length = manifest["max_length"]
 
     def _encode(self, X: Iterable[str]) -> TokenLists:
-        tokens = TokenLists(*self._tokenizer.encode(check_texts(X)))
+        tokens = self._tokenizer.documents(check_texts(X))
         return tokens if self._max_length is None else tokens.head(self._max_length)
 
     def _answer(self, X: Iterable[str]) -> np.ndarray:

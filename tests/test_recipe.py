@@ -178,7 +178,7 @@ def test_a_teacher_is_learned_from_and_the_model_carries_it(command, tmp_path, m
     arguments = [
         *("--tokens", "2e4", "--teacher", str(tmp_path / "encoder"), "--sentence-size", "5"),
         *("--everyday", str(tmp_path / "everyday.txt"), "--max-texts", "300"),
-        *("--exclude", str(tmp_path / "excluded.txt")),
+        *("--exclude", str(tmp_path / "excluded.txt"), "--lexicon", "50"),
     ]
     folder = command(*arguments)
     texts = (tmp_path / "work" / "taught.txt").read_text().splitlines()
@@ -186,6 +186,7 @@ def test_a_teacher_is_learned_from_and_the_model_carries_it(command, tmp_path, m
     for directions in (("forward",), ("backward",), ("forward", "backward")):
         trained = read_shipped(folder.name, directions, folder.parent)
         assert trained.sentences.size == 5
+        assert trained.tokenizer.lexicon and len(trained.tokenizer.lexicon) <= 50
     lm = sk_ulmfit.ULMFiTLanguageModel.from_trained(trained, output="features")
     card, another, transfer = lm.transform(["my card", "a card", "the transfer"])[:, :5]
     assert card @ another > card @ transfer

@@ -43,7 +43,9 @@ ASKED = [*HOSTILE, *TEXTS, *(" ".join(TEXTS[:n]) for n in range(1, 30))]
 def with_sentences(trained):
     """A language model that has learned something of texts, at random."""
     random = np.random.default_rng(0)
-    shapes = SentenceVectors({"offset": np.zeros(4)}).expected(trained.directions, trained.sizes)
+    shapes = SentenceVectors({"offset": np.zeros(4)}).expected(
+        trained.directions, trained.sizes, len(trained.tokenizer.words)
+    )
     learned = {
         name: random.uniform(0.1, 1.0, shape.shape).astype(np.float32)
         for name, shape in shapes.items()

@@ -165,7 +165,7 @@ def explain(
     trained, how = clf.trained_, (resolve_device(clf.device), clf.bptt)
     encoder = trained.language_model if language_model is None else language_model.trained_
     tokenizer = encoder.tokenizer
-    tokens = TokenLists(*tokenizer.encode(texts))
+    tokens = tokenizer.documents(texts)
     probabilities = clf.predict_proba(EncodedDocuments(tokens, encoder))
     outputs = _outputs(clf, target, probabilities)
     found = []
@@ -177,7 +177,8 @@ def explain(
             spans = [None] * len(ids)
         words = words_of_tokens(text, spans)[: clf.max_length]
         parts = words // (1 + max(words[-1], 0) // _MOST_PARTS)
-        account = _account(_Reader(trained, ids, parts, output, how), n_readings, random_state)
+        reader = _Reader(trained, tokens.take([i]), parts, output, how)
+        account = _account(reader, n_readings, random_state)
         shares = np.zeros(len(ids))
         shares[1 : len(parts)] = (account.parts / np.bincount(parts[1:]))[parts[1:]]
         found.append(
@@ -215,8 +216,8 @@ class _Reader:
     Parameters
     ----------
     model : TrainedClassifier
-    ids : ndarray of int
-        The text; tokens without a part, behind those that have one, are not read.
+    text : TokenLists
+        One; tokens without a part, behind those that have one, are not read.
     parts : ndarray of int
         Number of the part, a word as a rule, that each token belongs to; -1 first, for ``xxbos``.
     output : int
@@ -228,13 +229,14 @@ class _Reader:
     def __init__(
         self,
         model: TrainedClassifier,
-        ids: np.ndarray,
+        text: TokenLists,
         parts: np.ndarray,
         output: int,
         how: tuple[torch.device, int],
     ):
         self.model = model
-        self.ids = ids[: len(parts)]
+        self.text = text
+        self.places = np.arange(len(parts))
         self.parts = parts
         self.output = output
         self.how = how
@@ -242,19 +244,22 @@ class _Reader:
         self.ends = np.searchsorted(parts, np.arange(self.n_parts + 1))
 
     def without(self, left_out: np.ndarray) -> np.ndarray:
-        """Tokens of the text without the parts where `left_out`, of shape (n_parts,), is true."""
-        return self.ids[np.r_[True, ~left_out[self.parts[1:]]]]
+        """Tokens that are not of parts where `left_out`, of shape (n_parts,), is true."""
+        return self.places[np.r_[True, ~left_out[self.parts[1:]]]]
 
     def window(self, start: int, stop: int, left_out: int | None = None) -> np.ndarray:
         """Tokens of the parts from `start` to `stop`, which may lack one of them."""
         a, d = self.ends[[start, stop]]
         b, c = (d, d) if left_out is None else self.ends[[left_out, left_out + 1]]
-        return np.concatenate([self.ids[:1], self.ids[a:b], self.ids[c:d]])
+        return np.r_[0, a:b, c:d]
 
     def log_odds(self, documents: Sequence[np.ndarray]) -> np.ndarray:
-        """Log-odds of the class, shape (n_documents,); its logit where it is the only one."""
+        """Log-odds of the class, shape (n_documents,); its logit where it is the only one.
+
+        Documents are given by the places of their tokens in the text.
+        """
         model, own = self.model, self.output
-        question = (TokenLists.from_lists(documents), *self.how)
+        question = (self.text.picked(documents), *self.how)
         if model.multilabel:
             return model.log_odds(*question)[:, own]
         if len(model.classes) == 1:
@@ -275,10 +280,10 @@ def _account(reader: _Reader, n_readings: int | None, random_state: int) -> _Acc
         missed = falls - left_out @ parts
         return _Account(float(logit), parts, *_quality(missed, falls), len(others))
     windows = _windows(n)
-    left_out = _left_out(n, len(reader.ids), n_readings, random_state)
+    left_out = _left_out(n, len(reader.places), n_readings, random_state)
     documents = [
-        reader.ids,
-        reader.ids[:1],
+        reader.places,
+        reader.places[:1],
         *(reader.without(row) for row in left_out),
         *(reader.window(i, i + 1) for i in range(n)),
         *(reader.window(*window) for window in windows),

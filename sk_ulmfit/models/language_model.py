@@ -27,6 +27,7 @@ from .networks import (
     parted,
     to_arrays,
 )
+from .packing import unpacked
 from .sentences import GAIN, POOLING, SentenceVectors, pools_of
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.
@@ -105,7 +106,7 @@ class TrainedLanguageModel(Answering):
     def fingerprint(self) -> str:
         """SHA-256 of vocabulary and weights: equal only for the same language model."""
         digest = hashlib.sha256(
-            "\n".join(self.tokenizer.vocab.tokens).encode("utf-8", "surrogatepass")
+            "\n".join(self.tokenizer.words.tokens).encode("utf-8", "surrogatepass")
         )
         for direction, arrays in sorted(self._parts().items()):
             for name, array in sorted(arrays.items()):
@@ -382,7 +383,7 @@ class TrainedLanguageModel(Answering):
         known = {"forward", "backward"} & {*directions}
         if not directions or len(known) != len(directions):
             raise ValueError(f"The directions cannot be {directions!r:.80}.")
-        parts = parted(arrays)
+        parts = parted(unpacked(arrays))
         learned = parts.pop(_SENTENCES, {})
         if not parts.keys() <= known:
             raise ValueError(f"There are weights of the directions {[*parts]!r:.80}.")
@@ -402,15 +403,17 @@ class TrainedLanguageModel(Answering):
             direction: checked_weights(parts.get(direction, {}), LanguageModel, model.sizes)
             for direction in directions
         }
-        sentences = SentenceVectors.checked(learned, tuple(weights), model.sizes)
+        sentences = SentenceVectors.checked(
+            learned, tuple(weights), model.sizes, len(model.tokenizer.words)
+        )
         return replace(model, weights=weights, sentences=sentences)
 
     def with_tokenizer(self, tokenizer: Tokenizer) -> TrainedLanguageModel:
         """Carry the weights over to another vocabulary (paper section 3.2).
 
         A token that is known keeps its embedding and its softmax bias; a new one begins with the
-        means of all known. What it means is guessed from its spelling, if the model has learned
-        what texts mean.
+        means of all known. What it means is known of the lexicon's words, and guessed from its
+        spelling otherwise, if the model has learned what texts mean.
 
         Parameters
         ----------
@@ -421,22 +424,27 @@ class TrainedLanguageModel(Answering):
         -------
         TrainedLanguageModel
         """
-        if tokenizer.vocab == self.tokenizer.vocab:
+        known = self.tokenizer
+        if tokenizer.vocab == known.vocab and tokenizer.lexicon == known.lexicon:
             return replace(self, tokenizer=tokenizer)
-        rows = tokenizer.vocab.rows_in(self.tokenizer.vocab)
+        rows = tokenizer.vocab.rows_in(known.vocab)
         weights = {}
         for direction, arrays in self.weights.items():
             weights[direction] = dict(arrays)
             for name in ("encoder.embedding", "bias"):
-                known = arrays[name]
-                mean = known.mean(axis=0, dtype=np.float64).astype(known.dtype)
-                moved = known[rows]
+                before = arrays[name]
+                mean = before.mean(axis=0, dtype=np.float64).astype(before.dtype)
+                moved = before[rows]
                 moved[rows < 0] = mean
                 weights[direction][name] = moved
         sentences = self.sentences and self.sentences.with_vocabulary(
-            tokenizer.vocab, self.tokenizer.vocab
+            tokenizer.words, known.words, len(known.vocab)
         )
         return replace(self, tokenizer=tokenizer, weights=weights, sentences=sentences)
+
+    def without_sentences(self) -> TrainedLanguageModel:
+        """Forget what was learned of the meaning of texts, and words that only it knows."""
+        return replace(self, tokenizer=self.tokenizer.with_lexicon(()), sentences=None)
 
     def with_frequencies(self, documents: TokenLists) -> TrainedLanguageModel:
         """Set the softmax's bias to the logarithm of the tokens' frequencies.

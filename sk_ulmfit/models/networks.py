@@ -107,7 +107,7 @@ def checked_weights(arrays: Weights, factory: Any, *args: Any, **kwargs: Any) ->
     Returns
     -------
     dict of str to ndarray
-        In single precision; shipped models are in half precision on disk.
+        In single precision, whatever they are in on disk.
 
     Raises
     ------

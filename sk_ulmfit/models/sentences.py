@@ -45,8 +45,9 @@ class SentenceVectors:
     Parameters
     ----------
     arrays : dict of str to ndarray
-        ``words`` (vocabulary, size), ``weights`` (vocabulary,) of the words in the mean, and
-        ``offset`` (size,): none of the three where nothing was learned from a teacher. For every
+        ``words`` (n_words, size), of the vocabulary and of the lexicon behind it, ``weights``
+        (n_words,) of the words in the mean, and ``offset`` (size,): none of the three where nothing
+        was learned from a teacher. For every
         direction ``DIRECTION.mean`` and ``DIRECTION.scale`` (pooled size,), ``DIRECTION.map``
         (pooled size, size) and, if the LSTM layers are others, ``DIRECTION.encoder.layers.*``.
     """
@@ -63,21 +64,36 @@ class SentenceVectors:
 
     @classmethod
     def checked(
-        cls, arrays: dict[str, np.ndarray], directions: tuple[str, ...], sizes: EncoderSizes
+        cls,
+        arrays: dict[str, np.ndarray],
+        directions: tuple[str, ...],
+        sizes: EncoderSizes,
+        n_words: int,
     ) -> SentenceVectors | None:
         """Refuse arrays of a file that do not fit a language model; none are None."""
         if not arrays:
             return None
-        expected = cls(arrays).expected(directions, sizes)
+        expected = cls(arrays).expected(directions, sizes, n_words)
         network = SimpleNamespace(state_dict=lambda: expected)
-        return cls(checked_weights(arrays, lambda: network))
+        found = checked_weights(arrays, lambda: network)
+        if "words" in arrays and arrays["words"].dtype == np.float16:
+            found["words"] = arrays["words"]  # half the memory, and the same bytes when saved again
+        return cls(found)
 
     @property
     def size(self) -> int:
         """Length of a text's vector; 0 where nothing was learned from a teacher."""
         return len(self.arrays["offset"]) if "offset" in self.arrays else 0
 
-    def expected(self, directions: tuple[str, ...], sizes: EncoderSizes) -> dict[str, Any]:
+    @property
+    def rare_weight(self) -> float:
+        """What a rare word weighs in the mean: vocabularies are in order of frequency."""
+        weights = self.arrays["weights"]
+        return float(np.median(weights[-len(weights) // 6 :]))
+
+    def expected(
+        self, directions: tuple[str, ...], sizes: EncoderSizes, n_words: int
+    ) -> dict[str, Any]:
         """Arrays of the right shapes for a language model, without data, by name."""
         pooled, size = pooled_size(POOLING, sizes), self.size
         shapes: dict[str, tuple[int, ...]] = {}
@@ -93,7 +109,6 @@ class SentenceVectors:
                     if name.startswith("layers.")
                 }
         if size:
-            n_words = sizes.vocab_size
             shapes |= {"words": (n_words, size), "weights": (n_words,), "offset": (size,)}
         return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
@@ -144,7 +159,9 @@ class SentenceVectors:
         means = mean_vectors(tokens, self.arrays["words"], self.arrays["weights"])
         return means + self.arrays["offset"]
 
-    def with_vocabulary(self, vocab: Vocabulary, known: Vocabulary) -> SentenceVectors:
+    def with_vocabulary(
+        self, vocab: Vocabulary, known: Vocabulary, n_spelled: int
+    ) -> SentenceVectors:
         """Carry the words over to another vocabulary.
 
         A new word's vector is made of what its character n-grams have in common in the words that
@@ -153,8 +170,11 @@ class SentenceVectors:
         Parameters
         ----------
         vocab : Vocabulary
+            With the words of the lexicon.
         known : Vocabulary
             The one that the words are of.
+        n_spelled : int
+            How many of these, from the first, tell by their spelling what others mean.
 
         Returns
         -------
@@ -166,13 +186,13 @@ class SentenceVectors:
             return self
         words, weights = self.arrays["words"][rows], self.arrays["weights"][rows]
         if len(new):
-            mean = self.arrays["words"].mean(axis=0)
+            vectors = self.arrays["words"][:n_spelled].astype(np.float32)
+            mean = vectors.mean(axis=0)
             spelled = _from_spelling(
-                [vocab.tokens[i] for i in new], known.tokens, self.arrays["words"] - mean
+                [vocab.tokens[i] for i in new], known.tokens[:n_spelled], vectors - mean
             )
             words[new] = mean + spelled
-            # As much as a rare word: vocabularies are in order of frequency.
-            weights[new] = np.median(self.arrays["weights"][-len(known) // 6 :])
+            weights[new] = self.rare_weight
         return SentenceVectors({**self.arrays, "words": words, "weights": weights})
 
     def with_directions(self, directions: tuple[str, ...]) -> SentenceVectors:

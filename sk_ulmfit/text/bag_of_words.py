@@ -67,7 +67,7 @@ def tfidf(documents: TokenLists, words: np.ndarray, idf: np.ndarray) -> SparseRo
     SparseRows
         With a column for each word, of length 1 or zero.
     """
-    row, ids, counts = _counted(documents)
+    row, ids, counts = _counted(documents, documents.ids)
     column = np.searchsorted(words, ids)
     known = np.append(words, -1)[column] == ids  # (behind the last word is none)
     row, column = row[known], column[known]
@@ -83,14 +83,15 @@ def mean_vectors(documents: TokenLists, vectors: np.ndarray, weights: np.ndarray
     ----------
     documents : TokenLists
         None of them empty.
-    vectors : ndarray of shape (vocabulary, size)
-    weights : ndarray of shape (vocabulary,)
+    vectors : ndarray of shape (n_words, size)
+        Of the vocabulary, and of the lexicon behind it.
+    weights : ndarray of shape (n_words,)
 
     Returns
     -------
     ndarray of shape (n_documents, size), float32
     """
-    row, ids, counts = _counted(documents)
+    row, ids, counts = _counted(documents, documents.words)
     shares = counts * weights[ids]
     total = np.bincount(row, shares)
     return SparseRows.in_order(row, ids, shares / total[row], len(documents)).product(vectors)
@@ -102,9 +103,9 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(vectors / (lengths + _ABOVE_ZERO))
 
 
-def _counted(documents: TokenLists) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _counted(documents: TokenLists, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Document, id and count of every token that a document has, in this order."""
     document = np.repeat(np.arange(len(documents)), documents.lengths)
-    n_ids = int(documents.ids.max(initial=0)) + 1
-    places, counts = np.unique(document * n_ids + documents.ids, return_counts=True)
+    n_ids = int(ids.max(initial=0)) + 1
+    places, counts = np.unique(document * n_ids + ids, return_counts=True)
     return *np.divmod(places, n_ids), counts

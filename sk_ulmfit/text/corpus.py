@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import wraps
 from pathlib import Path
 from typing import Any, Union
@@ -26,7 +27,8 @@ from .tokenizers import CallableTokenizer, tokenizer_from_dict
 from .validation import checked_texts
 from .vocabulary import Vocabulary
 
-_IDS, _OFFSETS, _DESCRIPTION, _TOKENIZER = "ids.bin", "offsets.npy", "corpus.json", "tokenizer.json"
+_IDS, _WORDS, _OFFSETS = "ids.bin", "words.bin", "offsets.npy"
+_DESCRIPTION, _TOKENIZER = "corpus.json", "tokenizer.json"
 
 # Where the texts of an iterator are while they are needed more than once.
 _COPY = "texts.jsonl"
@@ -83,7 +85,7 @@ class TextsInMemory:
 
     def encode(self, tokenizer: Tokenizer) -> TokenLists:
         """Ids of all texts."""
-        return TokenLists(*tokenizer.encode(self.texts))
+        return tokenizer.documents(self.texts)
 
     def describe(self, tokenizer: Tokenizer) -> dict[str, str]:
         """Checksums of the texts and of what `tokenizer` makes of them."""
@@ -105,9 +107,20 @@ class TextsOnDisk:
         Number of processes that tokenise, as joblib takes it.
     verbose : bool
         Show progress.
+    lexicon : bool, default=False
+        Tell the words of a tokenizer's lexicon apart, too.
     """
 
-    def __init__(self, texts: Iterable[str], directory: Path, *, n_jobs: int | None, verbose: bool):
+    def __init__(
+        self,
+        texts: Iterable[str],
+        directory: Path,
+        *,
+        n_jobs: int | None,
+        verbose: bool,
+        lexicon: bool = False,
+    ):
+        self.lexicon = lexicon
         self.texts = texts
         self.directory = directory
         self.n_jobs = n_jobs
@@ -144,7 +157,11 @@ class TextsOnDisk:
     def encode(self, tokenizer: Tokenizer) -> TokenLists:
         """Ids of all texts, as a memory map."""
         file = self.directory / _DESCRIPTION
+        if tokenizer.lexicon and not self.lexicon:
+            tokenizer = tokenizer.with_lexicon(())
         digest = _digest(tokenizer.vocab.tokens)
+        if tokenizer.lexicon:
+            digest += _digest(tokenizer.lexicon)
         if not file.is_file() or self._read(file)["vocabulary"] != digest:
             file.unlink(missing_ok=True)  # without it, the corpus is not complete
             self._write(tokenizer, digest)
@@ -156,10 +173,14 @@ class TextsOnDisk:
         # Half the size, for as long as the ids fit.
         dtype = np.dtype(np.uint16 if len(tokenizer.vocab) <= 2**16 else np.int32)
         lengths = []
-        with atomic_write(self.directory / _IDS) as file:
-            for _, (ids, offsets) in self._in_batches("Tokenising", "encode", tokenizer):
-                file.write(ids.astype(dtype).tobytes())
-                lengths.append(np.diff(offsets))
+        names = [_IDS, _WORDS, _OFFSETS] if tokenizer.lexicon else [_IDS, _OFFSETS]
+        with ExitStack() as opened:
+            files = [opened.enter_context(atomic_write(self.directory / n)) for n in names[:-1]]
+            for _, documents in self._in_batches("Tokenising", "documents", tokenizer):
+                files[0].write(documents.ids.astype(dtype).tobytes())
+                for file in files[1:]:
+                    file.write(documents.words.astype(np.int32).tobytes())
+                lengths.append(documents.lengths)
             if not lengths:
                 raise ValueError(_NO_TEXTS)
         offsets = np.concatenate([[0], *lengths]).cumsum()
@@ -169,7 +190,7 @@ class TextsOnDisk:
             "dtype": dtype.name,
             "n_documents": len(offsets) - 1,
             "n_tokens": int(offsets[-1]),
-            "files_sha256": {n: file_sha256(self.directory / n) for n in (_IDS, _OFFSETS)},
+            "files_sha256": {n: file_sha256(self.directory / n) for n in names},
             "vocabulary": vocabulary,
         }
         write_json(self.directory / _DESCRIPTION, described)
@@ -181,7 +202,10 @@ class TextsOnDisk:
             if not file.is_file() or file_sha256(file) != digest:
                 raise self._damaged(f"{file} is damaged or missing")
         ids = np.memmap(self.directory / _IDS, dtype=description["dtype"], mode="r")
-        return TokenLists(ids, np.load(self.directory / _OFFSETS))
+        words = None
+        if _WORDS in description["files_sha256"]:
+            words = np.memmap(self.directory / _WORDS, np.int32, "r")
+        return TokenLists(ids, np.load(self.directory / _OFFSETS), words)
 
     @_tells_of_a_full_disk
     def describe(self, tokenizer: Tokenizer) -> dict[str, str]:
@@ -235,7 +259,12 @@ class TextsOnDisk:
 
 
 def source_of(
-    texts: Iterable[str], directory: Path | None, *, n_jobs: int | None, verbose: bool
+    texts: Iterable[str],
+    directory: Path | None,
+    *,
+    n_jobs: int | None,
+    verbose: bool,
+    lexicon: bool = False,
 ) -> TextSource:
     """What a list of texts is read from, or a stream of them.
 
@@ -244,13 +273,13 @@ def source_of(
     texts : list of str, or iterable of them
     directory : Path or None
         Of the training; ids of a stream are kept in it. None for a list alone.
-    n_jobs, verbose
+    n_jobs, verbose, lexicon
         As `TextsOnDisk` takes them.
     """
     if isinstance(texts, list):
         return TextsInMemory(texts)
     assert directory is not None
-    return TextsOnDisk(texts, directory / "corpus", n_jobs=n_jobs, verbose=verbose)
+    return TextsOnDisk(texts, directory / "corpus", n_jobs=n_jobs, verbose=verbose, lexicon=lexicon)
 
 
 def _checksums(texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, str]:
@@ -287,11 +316,13 @@ def _digest(tokens: Iterable[str]) -> str:
 
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     if isinstance(tokenizer, CallableTokenizer):
-        return {"kind": tokenizer.kind, "tokens": list(tokenizer.vocab.tokens)}
+        tokens, lexicon = list(tokenizer.vocab.tokens), list(tokenizer.lexicon)
+        return {"kind": tokenizer.kind, "tokens": tokens, "lexicon": lexicon}
     return tokenizer.to_dict()
 
 
 def _restored(description: dict[str, Any], like: Tokenizer) -> Tokenizer:
     if isinstance(like, CallableTokenizer):
-        return CallableTokenizer(like.function, Vocabulary(description["tokens"]))
+        restored = CallableTokenizer(like.function, Vocabulary(description["tokens"]))
+        return restored.with_lexicon(description["lexicon"])
     return tokenizer_from_dict(description)

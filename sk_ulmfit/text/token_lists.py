@@ -22,11 +22,15 @@ class TokenLists:
         May be a memory map.
     offsets : ndarray of shape (n_documents + 1,), int64
         Document ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+    words : ndarray of shape (n_tokens,), an integer type, or None, default=None
+        Ids of the tokens where words beyond the vocabulary are told apart too, which are all
+        unknown in `ids`. None: there are none.
     """
 
-    def __init__(self, ids: np.ndarray, offsets: np.ndarray):
+    def __init__(self, ids: np.ndarray, offsets: np.ndarray, words: np.ndarray | None = None):
         self.ids = ids
         self.offsets = offsets
+        self._words = words
 
     @classmethod
     def from_lists(cls, documents: Sequence[np.ndarray]) -> TokenLists:
@@ -37,6 +41,11 @@ class TokenLists:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def words(self) -> np.ndarray:
+        """Ids of the tokens, those of words beyond the vocabulary too."""
+        return self.ids if self._words is None else self._words
 
     @property
     def starts(self) -> np.ndarray:
@@ -54,23 +63,35 @@ class TokenLists:
 
     def take(self, indices: Iterable[int]) -> TokenLists:
         """Documents in the order of `indices`."""
-        return TokenLists.from_lists([self.document(i) for i in indices])
+        return self.picked([self._places(i) for i in indices])
+
+    def picked(self, places: Sequence[np.ndarray | slice]) -> TokenLists:
+        """Documents of the tokens that are at these places in `ids`."""
+        taken = TokenLists.from_lists([self.ids[some] for some in places])
+        if self._words is not None:
+            taken._words = TokenLists.from_lists([self._words[some] for some in places]).ids
+        return taken
+
+    def _places(self, i: int) -> slice:
+        return slice(self.offsets[i], self.offsets[i + 1])
 
     def head(self, max_length: int) -> TokenLists:
         """Cut every document to its first `max_length` tokens."""
         if not len(self) or int(self.lengths.max()) <= max_length:
             return self
-        return TokenLists.from_lists([self.document(i)[:max_length] for i in range(len(self))])
+        ends = np.minimum(self.offsets[1:], self.starts + max_length)
+        return self.picked([slice(*ends) for ends in zip(self.starts, ends, strict=True)])
 
     def reversed(self) -> TokenLists:
         """Every document backward, as a backward language model reads it."""
         # Turning the whole array round reverses the order of the documents too: put it back.
         n = len(self)
-        turned = TokenLists(self.ids[::-1], (self.offsets[-1] - self.offsets)[::-1])
+        words = None if self._words is None else self._words[::-1]
+        turned = TokenLists(self.ids[::-1], (self.offsets[-1] - self.offsets)[::-1], words)
         return turned.take(range(n - 1, -1, -1))
 
     def renumbered(self, table: np.ndarray) -> TokenLists:
-        """The same documents with ``table[id]`` for every id."""
+        """The same documents with ``table[id]`` for every id, and no words beyond these."""
         return TokenLists(table[self.ids], self.offsets)
 
     def counts(self, n_tokens: int) -> np.ndarray:
@@ -91,6 +112,11 @@ class TokenLists:
             Where in `indices` every document's kind is.
         """
         contents = [self.document(i).tobytes() for i in range(len(self))]
+        if self._words is not None:
+            of_words = TokenLists(self._words, self.offsets)
+            contents = [
+                content + of_words.document(i).tobytes() for i, content in enumerate(contents)
+            ]
         some = {content: i for i, content in enumerate(contents)}
         ordered = sorted(some, key=lambda content: (-len(content), content))
         place = {content: row for row, content in enumerate(ordered)}
@@ -108,7 +134,9 @@ class TokenLists:
 
     def __getstate__(self) -> dict[str, Any]:
         # Views (of a slice, of a memory map) would drag their whole base along.
-        return {"ids": np.ascontiguousarray(self.ids), "offsets": np.asarray(self.offsets)}
+        words = None if self._words is None else np.ascontiguousarray(self._words)
+        ids, offsets = np.ascontiguousarray(self.ids), np.asarray(self.offsets)
+        return {"ids": ids, "offsets": offsets, "_words": words}
 
 
 class Selection:

@@ -16,6 +16,7 @@ import numpy as np
 
 from .alignment import Span, aligned_rules, found_in_order, spans_of
 from .rules import SPECIAL_TOKENS, apply_rules, undo_rules
+from .token_lists import TokenLists
 from .vocabulary import Vocabulary, most_frequent
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Tokenizer(ABC):
     ----------
     vocab : Vocabulary, default=None
         None before `fit`.
+
+    Attributes
+    ----------
+    lexicon : tuple of str
+        Words beyond the vocabulary that something is known of all the same, at first none.
     """
 
     kind: ClassVar[str]
@@ -48,6 +54,7 @@ class Tokenizer(ABC):
 
     def __init__(self, vocab: Vocabulary | None = None):
         self._vocab = vocab
+        self.lexicon: tuple[str, ...] = ()
 
     @property
     def vocab(self) -> Vocabulary:
@@ -66,6 +73,56 @@ class Tokenizer(ABC):
                 f"This {type(self).__name__} has no vocabulary yet: call fit on texts first."
             )
         return self._vocab
+
+    @cached_property
+    def words(self) -> Vocabulary:
+        """The vocabulary, and behind it the lexicon."""
+        return Vocabulary([*self.vocab.tokens, *self.lexicon]) if self.lexicon else self.vocab
+
+    @cached_property
+    def _of_all_words(self) -> Tokenizer:
+        """One whose vocabulary has the words of the lexicon too."""
+        return self._with_vocab(self.words)
+
+    def with_lexicon(self, words: Iterable[str]) -> Tokenizer:
+        """Tell words apart that are not in the vocabulary, and stay unknown to it.
+
+        Parameters
+        ----------
+        words : iterable of str
+            All different; of those that are in the vocabulary nothing more is to be known.
+
+        Returns
+        -------
+        Tokenizer
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a word is no str, occurs twice, or cannot be read by such a tokenizer.
+        """
+        changed = self._with_vocab(self.vocab)
+        changed.lexicon = self.vocab.lacking(words)
+        changed.lexicon = changed.words.tokens[len(self.vocab) :]  # which are checked
+        return changed
+
+    def documents(self, texts: Iterable[str]) -> TokenLists:
+        """Do what `encode` does, and tell the words of the lexicon apart.
+
+        Parameters
+        ----------
+        texts : iterable of str
+
+        Returns
+        -------
+        TokenLists
+        """
+        if not self.lexicon:
+            return TokenLists(*self.encode(texts))
+        words, offsets = self._of_all_words.encode(texts)
+        vocab = self.vocab
+        ids = np.where(words < len(vocab), words, np.int32(vocab.unk_id))
+        return TokenLists(ids, offsets, words)
 
     @abstractmethod
     def _split(self, piece: str) -> list[str]:
@@ -287,7 +344,8 @@ class Tokenizer(ABC):
         dict
             What `tokenizer_from_dict` takes.
         """
-        return {"kind": self.kind, "tokens": list(self.vocab.tokens)}
+        described: dict[str, Any] = {"kind": self.kind, "tokens": list(self.vocab.tokens)}
+        return {**described, "lexicon": list(self.lexicon)} if self.lexicon else described
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Tokenizer:
@@ -297,6 +355,7 @@ class Tokenizer(ABC):
     def _with_vocab(self, vocab: Vocabulary) -> Tokenizer:
         fitted = copy.copy(self)
         fitted._vocab = vocab
+        fitted.lexicon = vocab.lacking(self.lexicon)
         return fitted
 
     def count(self, texts: Iterable[str]) -> Counter[str]:
@@ -339,6 +398,10 @@ class Tokenizer(ABC):
                 f"got {max_vocab}."
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("words", "_of_all_words")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
     def __repr__(self) -> str:
         size = "not fitted" if self._vocab is None else f"{len(self._vocab)} tokens"
         return f"<{type(self).__name__}: {size}>"
@@ -363,10 +426,13 @@ class HuggingFaceTokenizer(Tokenizer):
 
     def __init__(self, vocab: Vocabulary | None = None):
         super().__init__(vocab)
-        try:
-            "".join(vocab.tokens if vocab is not None else ()).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"A token cannot be encoded in UTF-8: {error}.") from error
+        _check_utf_8(vocab.tokens if vocab is not None else ())
+
+    def with_lexicon(self, words: Iterable[str]) -> Tokenizer:
+        """Tell words apart that are not in the vocabulary: see `Tokenizer.with_lexicon`."""
+        changed = super().with_lexicon(words)
+        _check_utf_8(changed.lexicon)
+        return changed
 
     @staticmethod
     @abstractmethod
@@ -398,7 +464,14 @@ class HuggingFaceTokenizer(Tokenizer):
         return list(self._backend.encode(piece).offsets)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_backend"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_backend"}
+
+
+def _check_utf_8(tokens: Iterable[str]) -> None:
+    try:
+        "".join(tokens).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"A token cannot be encoded in UTF-8: {error}.") from error
 
 
 def clean_pieces(texts: Iterable[str]) -> Iterator[tuple[bool, str]]:

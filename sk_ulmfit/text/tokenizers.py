@@ -136,10 +136,11 @@ def tokenizer_from_dict(description: dict[str, Any]) -> Tokenizer:
     kind = description.get("kind") if isinstance(description, dict) else description
     if not isinstance(kind, str) or kind not in _BY_NAME:
         raise ValueError(f"Unknown kind of tokenizer {kind!r}: expected {' or '.join(_BY_NAME)}.")
-    for name in ("tokens", "merges"):
+    for name in ("tokens", "merges", "lexicon"):
         if not isinstance(description.get(name, []), list):
             raise ValueError(f"The {name} of the tokenizer are not a list.")
     try:
-        return _BY_NAME[kind].from_dict(description)
+        found = _BY_NAME[kind].from_dict(description)
+        return found.with_lexicon(description["lexicon"]) if "lexicon" in description else found
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"This describes no tokenizer ({error!r}).") from error

@@ -87,6 +87,11 @@ class Vocabulary:
         """Id of ``xxbos``."""
         return self._ids[BOS]
 
+    def lacking(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Words that are not in it, in their order."""
+        ids = self._ids
+        return tuple(word for word in words if word not in ids)
+
     def rows_in(self, other: Vocabulary) -> np.ndarray:
         """Find the tokens of this vocabulary in another one.
 

@@ -75,7 +75,7 @@ class SentenceEncoder(nn.Module):
         }
         return {**self.sentences.to_arrays(direction), **own}
 
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, lengths: Tensor, words: Tensor) -> Tensor:
         """Vectors of texts, shape (batch, size), of no certain length.
 
         Parameters
@@ -83,11 +83,12 @@ class SentenceEncoder(nn.Module):
         ids : Tensor of shape (batch, time)
         lengths : Tensor of shape (batch,)
             What follows a text is ignored.
+        words : Tensor of shape (n_tokens,)
+            Ids of all texts' words, one after another.
         """
         steps = ids.t()
         outputs, _ = self.encoder(steps)
         pools = pool_chunk(outputs, self.token_weights[steps], lengths, None)
         scaled = (pools.vectors(lengths, POOLING) - self.mean) / self.scale
-        within = torch.arange(ids.shape[1], device=ids.device) < lengths.unsqueeze(1)
-        vectors: Tensor = self.sentences(ids[within], lengths.cumsum(0) - lengths, scaled)
+        vectors: Tensor = self.sentences(words, lengths.cumsum(0) - lengths, scaled)
         return vectors

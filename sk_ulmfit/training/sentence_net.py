@@ -75,24 +75,24 @@ class SentenceModule(nn.Module):
         for parameter in (self.words, self.log_weights, self.offset):
             parameter.requires_grad_(False)
 
-    def forward(self, ids: Tensor, starts: Tensor, pools: Tensor) -> Tensor:
+    def forward(self, words: Tensor, starts: Tensor, pools: Tensor) -> Tensor:
         """Vectors of texts, shape (batch, size), of no certain length.
 
         Parameters
         ----------
-        ids : Tensor of shape (n_tokens,)
-            Of all texts, one after another.
+        words : Tensor of shape (n_tokens,)
+            Ids of all texts' words, one after another.
         starts : Tensor of shape (batch,)
             Where every text begins.
         pools : Tensor of shape (batch, pooled)
             Scaled.
         """
         weights = self.log_weights.exp()
-        total = F.embedding_bag(ids, weights.unsqueeze(1), starts, mode="sum")
-        words = F.embedding_bag(
-            ids, self.words, starts, mode="sum", per_sample_weights=weights[ids]
+        total = F.embedding_bag(words, weights.unsqueeze(1), starts, mode="sum")
+        weighted = F.embedding_bag(
+            words, self.words, starts, mode="sum", per_sample_weights=weights[words]
         )
-        return words / total + self.offset + pools @ self.map
+        return weighted / total + self.offset + pools @ self.map
 
     def to_arrays(self, direction: str) -> dict[str, np.ndarray]:
         """What was learned, named as in `SentenceVectors`."""
@@ -252,7 +252,7 @@ class PooledTexts(TaughtTexts):
         tokens = self.tokens.take(rows)
         pools = self.scales.scaled(self.direction, self.pools[rows].astype(np.float32))
         return {
-            "ids": torch.from_numpy(tokens.ids.astype(np.int64)),
+            "words": torch.from_numpy(tokens.words.astype(np.int64)),
             "starts": torch.from_numpy(tokens.starts),
             "pools": torch.from_numpy(pools),
         }
@@ -271,6 +271,7 @@ class UnreadTexts(TaughtTexts):
         return {
             "ids": F.pad(ids, (0, rounded_up(n_steps, _MOST_TOKENS) - n_steps)),
             "lengths": torch.from_numpy(tokens.lengths),
+            "words": torch.from_numpy(tokens.words.astype(np.int64)),
         }
 
     def cut(self, order: np.ndarray, batch_size: int) -> list[np.ndarray]:

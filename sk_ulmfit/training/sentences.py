@@ -129,7 +129,7 @@ def learn_sentences(
             if every is None
             else PooledTexts(*given, direction, every, SentenceVectors(arrays))
         )
-        n_words, n_pooled = len(start.tokenizer.vocab), pooled_size(POOLING, start.sizes)
+        n_words, n_pooled = len(start.tokenizer.words), pooled_size(POOLING, start.sizes)
         module: SentenceModule = empty_module(SentenceModule, n_words, n_pooled, texts.size)
         words = (
             (arrays["words"], arrays["weights"], arrays["offset"])
@@ -256,10 +256,10 @@ def first_words(
         block = rows[first : first + BLOCK]
         tokens = texts.tokens.take(block)
         shares = np.repeat(1 / tokens.lengths, tokens.lengths).astype(np.float32)
-        held = sparse.csr_matrix((shares, tokens.ids, tokens.offsets), (len(block), n_words))
+        held = sparse.csr_matrix((shares, tokens.words, tokens.offsets), (len(block), n_words))
         sums += held.T @ (texts.targets_of(block) - offset)
         totals += np.asarray(held.sum(axis=0)).ravel()
-        counts += np.bincount(tokens.ids, minlength=n_words)
+        counts += np.bincount(tokens.words, minlength=n_words)
     frequency = counts / counts.sum()
     weights = _HALF_WEIGHT_FREQUENCY / (_HALF_WEIGHT_FREQUENCY + frequency)
     return _GAIN * sums / totals[:, None], weights, _GAIN * offset

@@ -222,7 +222,7 @@ def test_words_that_cancel_one_another_are_told(clf, monkeypatch):
     """The exclusive or of two words: no sum tells that."""
 
     def log_odds(self, documents):
-        a, b = (np.array([own in d for d in documents]) for own in self.ids[[2, 5]])
+        a, b = (np.array([place in d for d in documents]) for place in (2, 5))
         return 4.0 * (a ^ b) - 2.0
 
     monkeypatch.setattr(explaining._Reader, "log_odds", log_odds)
