@@ -99,8 +99,7 @@ def start_on(
 def _reads_new_words(estimator: Any, known: TrainedLanguageModel) -> bool:
     """Whether words that have never been trained on are told apart all the same.
 
-    A classifier counts them; features know of them what the lexicon, or
-    their spelling, says.
+    A classifier counts them; features know of them what the lexicon, or their spelling, says.
     """
     if estimator.output == "documents":
         return bool(estimator.max_epochs == "auto")  # (0 is a model as it is)

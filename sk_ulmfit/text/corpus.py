@@ -316,13 +316,12 @@ def _digest(tokens: Iterable[str]) -> str:
 
 def _described(tokenizer: Tokenizer) -> dict[str, Any]:
     if isinstance(tokenizer, CallableTokenizer):
-        tokens, lexicon = list(tokenizer.vocab.tokens), list(tokenizer.lexicon)
-        return {"kind": tokenizer.kind, "tokens": tokens, "lexicon": lexicon}
+        return Tokenizer.to_dict(tokenizer)  # what its own refuses to write for good
     return tokenizer.to_dict()
 
 
 def _restored(description: dict[str, Any], like: Tokenizer) -> Tokenizer:
     if isinstance(like, CallableTokenizer):
         restored = CallableTokenizer(like.function, Vocabulary(description["tokens"]))
-        return restored.with_lexicon(description["lexicon"])
+        return restored.with_lexicon(description.get("lexicon", ()))
     return tokenizer_from_dict(description)

@@ -111,12 +111,9 @@ class TokenLists:
         inverse : ndarray of shape (n_documents,)
             Where in `indices` every document's kind is.
         """
-        contents = [self.document(i).tobytes() for i in range(len(self))]
-        if self._words is not None:
-            of_words = TokenLists(self._words, self.offsets)
-            contents = [
-                content + of_words.document(i).tobytes() for i, content in enumerate(contents)
-            ]
+        # (`words` tell all that `ids` do, and are these where there are no others)
+        of_words = TokenLists(self.words, self.offsets)
+        contents = [of_words.document(i).tobytes() for i in range(len(self))]
         some = {content: i for i, content in enumerate(contents)}
         ordered = sorted(some, key=lambda content: (-len(content), content))
         place = {content: row for row, content in enumerate(ordered)}

@@ -140,7 +140,6 @@ def tokenizer_from_dict(description: dict[str, Any]) -> Tokenizer:
         if not isinstance(description.get(name, []), list):
             raise ValueError(f"The {name} of the tokenizer are not a list.")
     try:
-        found = _BY_NAME[kind].from_dict(description)
-        return found.with_lexicon(description["lexicon"]) if "lexicon" in description else found
+        return _BY_NAME[kind].from_dict(description).with_lexicon(description.get("lexicon", ()))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"This describes no tokenizer ({error!r}).") from error

@@ -52,9 +52,10 @@ def with_words(
     tokenizer, sentences = trained.tokenizer, trained.sentences
     if sentences is None or not sentences.size:
         raise ValueError("The model has not learned what texts mean: call fit_sentences first.")
-    known = {word: i for i, word in enumerate(tokenizer.words.tokens)}
-    marks = frozenset(SPECIAL_TOKENS)
-    ids = np.array([-1 if word in marks else known.get(word, -1) for word in words])
+    known, marks = tokenizer.words, frozenset(SPECIAL_TOKENS)
+    ids = np.array(
+        [known.id(word) if word in known and word not in marks else -1 for word in words]
+    )
     taught = np.flatnonzero(ids >= 0)
     if len(taught) < _FEWEST:
         raise ValueError(
@@ -62,7 +63,7 @@ def with_words(
             "with their vectors too: from these is learned how the teacher's vectors are to be "
             "taken."
         )
-    places = {word: i for i, word in enumerate(words) if word not in known and word not in marks}
+    places = {word: i for i, word in enumerate(words) if word not in known}
     read = tokenizer.with_lexicon([*tokenizer.lexicon, *places]).documents(places)
     found = read.words[read.offsets[1:] - 1] == len(known) + np.arange(len(places))
     met = found & (read.lengths == 2)  # (behind xxbos)
