@@ -469,7 +469,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--everyday", type=Path, nargs="+", default=[], help="texts, one a line")
     parser.add_argument("--exclude", type=Path, nargs="+", default=[], help="texts, one a line")
     parser.add_argument("--max-texts", type=int, default=800_000, help="for the teacher")
-    parser.add_argument("--sentence-size", type=int, default=232)
+    parser.add_argument("--sentence-size", type=int, default=256)
     parser.add_argument("--sentence-epochs", type=int, default=3, help="passes over the texts")
     parser.add_argument("--lexicon", type=int, default=90_000, help="words beyond the vocabulary")
     parser.add_argument("--train-encoder", action="store_true", help="LSTM layers learn along")

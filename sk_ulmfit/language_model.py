@@ -453,7 +453,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             The teacher's vectors, of which only the direction counts. May be a memory map.
         size : int, default=256
             Length of the vectors, of longer targets what says most of them. With `warm_start`,
-            that of the vectors which are there already.
+            shorter vectors that are there already are widened to it, and longer ones stay as long.
         max_epochs : int, default=3
             Number of passes over the texts.
         lr : float, default=0.005

@@ -196,6 +196,9 @@ def write_shipped_sentences(
 ) -> None:
     """Write what a shipped model has learned of texts, for all directions, in bytes.
 
+    Words of the lexicon take half a byte a number: there are many of them, and no error measured is
+    larger for it.
+
     Parameters
     ----------
     sentences : SentenceVectors
@@ -208,6 +211,6 @@ def write_shipped_sentences(
     """
     every = sentences.arrays["words"]
     words, further = np.split(every, [len(every) - len(lexicon)])
-    arrays = packed({**sentences.arrays, "words": words, _LEXICON: further})
+    arrays = packed({**sentences.arrays, "words": words, _LEXICON: further}, in_halves=[_LEXICON])
     description = {"class": "SentenceVectors", "training": training, _LEXICON: list(lexicon)}
     write_model(root / name / _SENTENCES, description, arrays, max_file_bytes=_MAX_FILE_BYTES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -95,7 +95,9 @@ def check_size(name: str, size: Any, largest: int) -> None:
         raise ValueError(f"{name} cannot be {size!r:.80}.")
 
 
-def checked_weights(arrays: Weights, factory: Any, *args: Any, **kwargs: Any) -> Weights:
+def checked_weights(
+    arrays: Weights, factory: Any, *args: Any, in_halves: Collection[str] = (), **kwargs: Any
+) -> Weights:
     """Refuse weights of a file that do not fit a network, or are no finite numbers.
 
     Parameters
@@ -103,11 +105,13 @@ def checked_weights(arrays: Weights, factory: Any, *args: Any, **kwargs: Any) ->
     arrays : dict of str to ndarray
     factory, *args, **kwargs
         What builds the network.
+    in_halves : collection of str, default=()
+        Names of what stays in half precision, if it is.
 
     Returns
     -------
     dict of str to ndarray
-        In single precision, whatever they are in on disk.
+        All else in single precision, whatever they are in on disk.
 
     Raises
     ------
@@ -129,8 +133,9 @@ def checked_weights(arrays: Weights, factory: Any, *args: Any, **kwargs: Any) ->
         if array.dtype.kind != kind:
             raise ValueError(f"{name} cannot be of the type {array.dtype}.")
         if kind == "f":
-            with np.errstate(over="ignore"):
-                checked[name] = array.astype(np.float32, copy=False)
+            if not (name in in_halves and array.dtype == np.float16):
+                with np.errstate(over="ignore"):
+                    checked[name] = array.astype(np.float32, copy=False)
             if not np.isfinite(checked[name]).all():
                 raise ValueError(f"{name} holds values that are not finite.")
     return checked

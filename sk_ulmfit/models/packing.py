@@ -1,22 +1,44 @@
-"""Weights in a quarter of their size: a byte each, and a step for every row of a matrix."""
+"""Weights in a quarter of their size: a byte each, or half a byte, and a step for every row."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 
 # Ends the name of the steps of a matrix.
 _STEP = ".step"
 
+# How many steps the largest number of a row is from zero: of a byte, of half a byte.
+_STEPS, _FEW_STEPS = 126, 7
 
-def packed(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Matrices as bytes and a step a row, all else in half precision."""
+# Every byte as its two halves, the lower first, of which 8 is zero.
+_HALVES = np.stack([np.arange(256) % 16, np.arange(256) // 16], axis=1).astype(np.int8) - np.int8(8)
+
+
+def packed(arrays: dict[str, np.ndarray], in_halves: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Matrices as bytes and a step a row, all else in half precision.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    in_halves : collection of str, default=()
+        Names of matrices two numbers of which share a byte, if they have an even number of columns.
+    """
     small: dict[str, np.ndarray] = {}
     for key, array in arrays.items():
         if array.ndim == 1:
             small[key] = array.astype(np.float16)
             continue
-        step = (np.maximum(np.abs(array).max(axis=1), 1e-3) / 126).astype(np.float16)
-        small[key] = np.round(array / step[:, None].astype(np.float32)).astype(np.int8)
+        halves = key in in_halves and array.shape[1] % 2 == 0
+        n_steps = _FEW_STEPS if halves else _STEPS
+        step = (np.maximum(np.abs(array).max(axis=1), 1e-3) / n_steps).astype(np.float16)
+        whole = np.round(array / step[:, None].astype(np.float32)).astype(np.int8)
+        if halves:
+            low, high = np.split((whole + 8).astype(np.uint8).reshape(len(whole), -1, 2), 2, axis=2)
+            small[key] = (low | high << 4).squeeze(2)
+        else:
+            small[key] = whole
         small[f"{key}{_STEP}"] = step
     return small
 
@@ -28,5 +50,6 @@ def unpacked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         step = arrays.get(f"{key}{_STEP}")
         if step is not None and array.ndim == 2 and step.shape == array.shape[:1]:
             steps = full.pop(f"{key}{_STEP}").astype(np.float32)
-            full[key] = np.multiply(array, steps[:, None], dtype=np.float32)
+            whole = _HALVES[array].reshape(len(array), -1) if array.dtype == np.uint8 else array
+            full[key] = np.multiply(whole, steps[:, None], dtype=np.float32)
     return full

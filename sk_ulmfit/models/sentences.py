@@ -75,10 +75,8 @@ class SentenceVectors:
             return None
         expected = cls(arrays).expected(directions, sizes, n_words)
         network = SimpleNamespace(state_dict=lambda: expected)
-        found = checked_weights(arrays, lambda: network)
-        if "words" in arrays and arrays["words"].dtype == np.float16:
-            found["words"] = arrays["words"]  # half the memory, and the same bytes when saved again
-        return cls(found)
+        # (half the memory, and the same bytes when saved again)
+        return cls(checked_weights(arrays, lambda: network, in_halves=["words"]))
 
     @property
     def size(self) -> int:
@@ -194,6 +192,18 @@ class SentenceVectors:
             words[new] = mean + spelled
             weights[new] = self.rare_weight
         return SentenceVectors({**self.arrays, "words": words, "weights": weights})
+
+    def widened(self, size: int) -> SentenceVectors:
+        """Make room in the vectors for more to be learned: zeros, up to a length of `size`."""
+        new = size - self.size
+        return SentenceVectors(
+            {
+                name: np.pad(array, [*[(0, 0)] * (array.ndim - 1), (0, new)])
+                if name in ("words", "offset") or name.endswith(".map")
+                else array
+                for name, array in self.arrays.items()
+            }
+        )
 
     def with_directions(self, directions: tuple[str, ...]) -> SentenceVectors:
         """Keep only what belongs to some of the directions."""

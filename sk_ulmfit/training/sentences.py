@@ -79,14 +79,14 @@ def learn_sentences(
         Both may be memory maps.
     options : LanguageModelOptions
     size : int
-        Of the vectors. Of longer targets the directions that say most are kept.
+        Of the vectors. Of longer targets the directions that say most are kept. Vectors that have
+        been learned already are widened to it, or stay if they are longer.
     n_valid : int
         Texts that are held out.
     train_encoder : bool
         Whether LSTM layers learn along, which begin as copies of the language model's.
     goes_on : bool
-        Whether from what `start` has learned of texts: `size` is that of its vectors then, and the
-        targets are turned to them.
+        Whether from what `start` has learned of texts: the targets are turned to its vectors then.
     directory : Path
         For the pools and, if the options say so, checkpoints.
 
@@ -109,7 +109,12 @@ def learn_sentences(
         assert start.sentences is not None
         arrays, start = dict(start.sentences.arrays), start.reader
         pools = start.pools(some, POOLING, options.device)
-        basis = turned_to(SentenceVectors(arrays).vectors(some, pools), targets[sample])
+        learned = SentenceVectors(arrays)
+        basis = turned_to(learned.vectors(some, pools), targets[sample])
+        if (wider := min(size, targets.shape[1])) > learned.size:
+            rest = targets[sample] - targets[sample] @ basis @ basis.T
+            more = principal_directions(rest, wider - learned.size)
+            basis, arrays = np.hstack([basis, more]), learned.widened(wider).arrays
     else:
         basis = principal_directions(targets[sample], size)
     given = (tokens, targets, basis)

@@ -133,5 +133,8 @@ def test_what_a_shipped_model_knows_of_texts_is_shared_by_its_directions(tmp_pat
         for name, array in expected.items():
             found = trained.sentences.arrays[name]
             assert found.dtype == (np.float16 if name == "words" else np.float32)
+            if name == "words":  # of the lexicon, in half a byte a number, is the last one
+                np.testing.assert_allclose(found[-1], array[-1], atol=abs(array[-1]).max() / 13)
+                found, array = found[:-1], array[:-1]
             np.testing.assert_allclose(found, array, atol=abs(array).max() / 100)
         assert trained.tokenizer.lexicon == ("zorkmid",)

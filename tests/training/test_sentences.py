@@ -114,6 +114,26 @@ def test_it_goes_on_from_what_was_learned_however_the_targets_are_turned(learned
     assert afresh.trained_.sentences.size == 3
 
 
+def test_vectors_are_widened_and_what_they_were_stays(learned):
+    texts, targets, _ = taught()
+    reads = bool(learned.trained_.sentences.layers("forward"))
+    own = {"max_epochs": 1, "batch_size": 32, "train_encoder": reads}
+    lm = clone_of(learned, warm_start=True).fit_sentences(texts, targets, lr=1e-9, size=11, **own)
+    before, after = learned.trained_.sentences, lm.trained_.sentences
+    assert after.size == 11
+    for name, array in before.arrays.items():
+        kept = after.arrays[name]
+        if kept.shape != array.shape:
+            assert np.abs(kept[..., 8:]).max() < 1e-5
+            kept = kept[..., :8]
+        np.testing.assert_allclose(kept, array, atol=1e-5, err_msg=name)
+    assert lm.transform(texts).shape[1] == learned.transform(texts).shape[1] + 3
+    further = clone_of(lm).fit_sentences(texts, targets, size=256, **own).trained_.sentences
+    assert further.size == 12, "targets are no longer"
+    for name in ("words", "offset", "forward.map", "backward.map"):
+        assert np.abs(further.arrays[name][..., 11:]).max() > 1e-3, name
+
+
 def test_a_model_that_was_asked_is_freed_with_its_last_user(learned):
     lm = clone_of(learned)
     lm.transform(["we saw the bank"])
