@@ -49,8 +49,14 @@ def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
     """
     with torch.inference_mode(False):
         with torch.device("meta"):
-            module = factory(*args, **kwargs)
-        return module.float().to_empty(device="cpu")
+            module = factory(*args, **kwargs).float()
+        # (`to_empty` does the same, but imports a computer algebra system for it)
+        state = {
+            name: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+            for name, tensor in module.state_dict().items()
+        }
+        module.load_state_dict(state, assign=True)
+        return module
 
 
 def load_arrays(module: torch.nn.Module, arrays: Weights) -> None:
