@@ -23,7 +23,7 @@ _POSITIVE = Interval(Integral, 1, None, closed="left")
 
 # Of `fit_sentences`.
 SENTENCE_CONSTRAINTS = {
-    "size": [_POSITIVE],
+    "size": [_POSITIVE, None],
     "max_epochs": [_POSITIVE],
     "lr": [Interval(Real, 0, None, closed="neither")],
     "batch_size": [_POSITIVE],

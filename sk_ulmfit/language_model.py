@@ -430,7 +430,7 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
         X: Iterable[str] | PathLike[str],
         targets: np.ndarray,
         *,
-        size: int = 256,
+        size: int | None = None,
         max_epochs: int = 3,
         lr: float = 0.005,
         batch_size: int = 512,
@@ -451,9 +451,10 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
             Short texts, as `fit` takes them. Let the words of the vocabulary be among them.
         targets : ndarray of shape (n_texts, n_dims)
             The teacher's vectors, of which only the direction counts. May be a memory map.
-        size : int, default=256
+        size : int or None, default=None
             Length of the vectors, of longer targets what says most of them. With `warm_start`,
-            shorter vectors that are there already are widened to it, and longer ones stay as long.
+            shorter vectors that are there already are widened to it, and longer ones stay as long;
+            words that the texts lack say nothing of what is new. None: 256, or what is there.
         max_epochs : int, default=3
             Number of passes over the texts.
         lr : float, default=0.005
@@ -502,6 +503,8 @@ class ULMFiTLanguageModel(TransformerMixin, ULMFiTEstimator):
                 "could learn what sentences mean."
             )
         goes_on = self.warm_start and start.sentences is not None and start.sentences.size > 0
+        if size is None:
+            given["size"] = start.sentences.size if goes_on and start.sentences else 256
         if not goes_on:
             start = start.without_sentences()
         sentences, history = sentence_stage(

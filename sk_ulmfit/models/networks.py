@@ -45,7 +45,8 @@ def empty_module(factory: Any, *args: Any, **kwargs: Any) -> Any:
     """Build a module whose weights are not set yet.
 
     torch's constructors would draw them from the global random state, which is the user's. So is
-    the default dtype, and the mode in which tensors can have no gradients.
+    the default dtype, and the mode in which tensors can have no gradients. Buffers that are no part
+    of the state are to be set by whoever builds it.
     """
     with torch.inference_mode(False):
         with torch.device("meta"):
@@ -102,7 +103,7 @@ def check_size(name: str, size: Any, largest: int) -> None:
 
 
 def checked_weights(
-    arrays: Weights, factory: Any, *args: Any, in_halves: Collection[str] = (), **kwargs: Any
+    arrays: Weights, factory: Any, *args: Any, half_precision: Collection[str] = (), **kwargs: Any
 ) -> Weights:
     """Refuse weights of a file that do not fit a network, or are no finite numbers.
 
@@ -111,7 +112,7 @@ def checked_weights(
     arrays : dict of str to ndarray
     factory, *args, **kwargs
         What builds the network.
-    in_halves : collection of str, default=()
+    half_precision : collection of str, default=()
         Names of what stays in half precision, if it is.
 
     Returns
@@ -139,7 +140,7 @@ def checked_weights(
         if array.dtype.kind != kind:
             raise ValueError(f"{name} cannot be of the type {array.dtype}.")
         if kind == "f":
-            if not (name in in_halves and array.dtype == np.float16):
+            if not (name in half_precision and array.dtype == np.float16):
                 with np.errstate(over="ignore"):
                     checked[name] = array.astype(np.float32, copy=False)
             if not np.isfinite(checked[name]).all():

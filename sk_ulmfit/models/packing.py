@@ -12,8 +12,9 @@ _STEP = ".step"
 # How many steps the largest number of a row is from zero: of a byte, of half a byte.
 _STEPS, _FEW_STEPS = 126, 7
 
-# Every byte as its two halves, the lower first, of which 8 is zero.
-_HALVES = np.stack([np.arange(256) % 16, np.arange(256) // 16], axis=1).astype(np.int8) - np.int8(8)
+# Every byte as its two halves, of which 8 is zero, the lower first: a pair of bytes, taken as one.
+_HALVES = (np.stack([np.arange(256) % 16, np.arange(256) // 16], axis=1) - 8).astype(np.int8)
+_PAIRS = _HALVES.view(np.int16).ravel()
 
 
 def packed(arrays: dict[str, np.ndarray], in_halves: Collection[str] = ()) -> dict[str, np.ndarray]:
@@ -35,8 +36,8 @@ def packed(arrays: dict[str, np.ndarray], in_halves: Collection[str] = ()) -> di
         step = (np.maximum(np.abs(array).max(axis=1), 1e-3) / n_steps).astype(np.float16)
         whole = np.round(array / step[:, None].astype(np.float32)).astype(np.int8)
         if halves:
-            low, high = np.split((whole + 8).astype(np.uint8).reshape(len(whole), -1, 2), 2, axis=2)
-            small[key] = (low | high << 4).squeeze(2)
+            whole = (whole + 8).astype(np.uint8)
+            small[key] = whole[:, ::2] | whole[:, 1::2] << 4
         else:
             small[key] = whole
         small[f"{key}{_STEP}"] = step
@@ -50,6 +51,6 @@ def unpacked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         step = arrays.get(f"{key}{_STEP}")
         if step is not None and array.ndim == 2 and step.shape == array.shape[:1]:
             steps = full.pop(f"{key}{_STEP}").astype(np.float32)
-            whole = _HALVES[array].reshape(len(array), -1) if array.dtype == np.uint8 else array
+            whole = _PAIRS[array].view(np.int8) if array.dtype == np.uint8 else array
             full[key] = np.multiply(whole, steps[:, None], dtype=np.float32)
     return full

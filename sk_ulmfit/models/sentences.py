@@ -76,7 +76,7 @@ class SentenceVectors:
         expected = cls(arrays).expected(directions, sizes, n_words)
         network = SimpleNamespace(state_dict=lambda: expected)
         # (half the memory, and the same bytes when saved again)
-        return cls(checked_weights(arrays, lambda: network, in_halves=["words"]))
+        return cls(checked_weights(arrays, lambda: network, half_precision=["words"]))
 
     @property
     def size(self) -> int:
@@ -193,13 +193,23 @@ class SentenceVectors:
             weights[new] = self.rare_weight
         return SentenceVectors({**self.arrays, "words": words, "weights": weights})
 
-    def widened(self, size: int) -> SentenceVectors:
-        """Make room in the vectors for more to be learned: zeros, up to a length of `size`."""
-        new = size - self.size
+    def widened(self, words: np.ndarray, offset: np.ndarray) -> SentenceVectors:
+        """Make vectors longer.
+
+        Parameters
+        ----------
+        words : ndarray of shape (n_words, wider)
+        offset : ndarray of shape (wider,)
+            What the new entries begin with, the last ones of either. Of pools they are zeros.
+        """
+        longer = {"words": words, "offset": offset}
+        for name, array in self.arrays.items():
+            if name.endswith(".map"):
+                longer[name] = np.zeros((len(array), len(offset)), array.dtype)
         return SentenceVectors(
             {
-                name: np.pad(array, [*[(0, 0)] * (array.ndim - 1), (0, new)])
-                if name in ("words", "offset") or name.endswith(".map")
+                name: np.concatenate([array, longer[name][..., self.size :]], axis=-1)
+                if name in longer
                 else array
                 for name, array in self.arrays.items()
             }

@@ -105,16 +105,19 @@ def learn_sentences(
     sample = np.sort(order[n_valid : n_valid + SAMPLE])
     some = tokens.take(sample)
     arrays: dict[str, np.ndarray] = {}
+    n_words = len(start.tokenizer.words)
     if goes_on:
         assert start.sentences is not None
         arrays, start = dict(start.sentences.arrays), start.reader
         pools = start.pools(some, POOLING, options.device)
         learned = SentenceVectors(arrays)
-        basis = turned_to(learned.vectors(some, pools), targets[sample])
+        of_sample = np.asarray(targets[sample], dtype=np.float32)
+        basis = turned_to(learned.vectors(some, pools), of_sample)
         if (wider := min(size, targets.shape[1])) > learned.size:
-            rest = targets[sample] - targets[sample] @ basis @ basis.T
-            more = principal_directions(rest, wider - learned.size)
-            basis, arrays = np.hstack([basis, more]), learned.widened(wider).arrays
+            basis = with_more_directions(basis, of_sample, wider)
+            texts = TaughtTexts(tokens, targets, basis, start.directions[0])
+            words, _, offset = first_words(texts, train, n_words)
+            arrays = learned.widened(words, offset).arrays
     else:
         basis = principal_directions(targets[sample], size)
     given = (tokens, targets, basis)
@@ -129,19 +132,19 @@ def learn_sentences(
                 else np.asarray(every[sample], dtype=np.float32)
             )
             arrays.update(scales(direction, pooled))
-        texts: TaughtTexts = (
+        texts = (
             UnreadTexts(*given, direction)
             if every is None
             else PooledTexts(*given, direction, every, SentenceVectors(arrays))
         )
-        n_words, n_pooled = len(start.tokenizer.words), pooled_size(POOLING, start.sizes)
+        n_pooled = pooled_size(POOLING, start.sizes)
         module: SentenceModule = empty_module(SentenceModule, n_words, n_pooled, texts.size)
-        words = (
+        begin = (
             (arrays["words"], arrays["weights"], arrays["offset"])
             if "words" in arrays
             else first_words(texts, train, n_words)
         )
-        module.begin(*words, arrays.get(f"{direction}.map"))
+        module.begin(*begin, arrays.get(f"{direction}.map"))
         if not is_first:
             module.keep_words()
         learner: SentenceModule | SentenceEncoder = module
@@ -219,6 +222,25 @@ def principal_directions(vectors: np.ndarray, size: int) -> np.ndarray:
         return np.eye(vectors.shape[1], dtype=np.float32)
     _, directions = np.linalg.eigh(vectors.T @ vectors)  # by rising eigenvalue
     return np.ascontiguousarray(directions[:, : -size - 1 : -1])
+
+
+def with_more_directions(basis: np.ndarray, vectors: np.ndarray, size: int) -> np.ndarray:
+    """Add to orthonormal directions those that keep most of what they leave of vectors.
+
+    Parameters
+    ----------
+    basis : ndarray of shape (n_dims, fewer)
+    vectors : ndarray of shape (n, n_dims)
+    size : int
+        At most `n_dims`.
+
+    Returns
+    -------
+    ndarray of shape (n_dims, size)
+    """
+    left = np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
+    more = left @ principal_directions(vectors @ left, size - basis.shape[1])
+    return np.hstack([basis, more])
 
 
 def turned_to(vectors: np.ndarray, targets: np.ndarray) -> np.ndarray:

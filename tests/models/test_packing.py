@@ -51,3 +51,9 @@ def test_what_was_not_packed_stays(arrays):
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     for name, array in unpacked(halves).items():
         assert array is halves[name]
+
+
+@pytest.mark.parametrize("in_halves", [[], ["words"]])
+def test_no_rows_at_all(in_halves):
+    full = unpacked(packed({"words": np.zeros((0, 4), np.float32)}, in_halves))
+    assert full["words"].shape == (0, 4)
