@@ -24,7 +24,8 @@ from .models import TrainedClassifier, TrainedLanguageModel
 from .models.networks import Weights
 from .models.onnx_graph import OPSET, Block, head_blocks, network_graph, side_by_side
 from .models.sentences import GAIN, POOLING, SentenceVectors, pools_of
-from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST, MEANING
+from .packing import packed
+from .serving import BESIDE, FORMAT, FORMAT_VERSION, LEXICON, MANIFEST, MEANING
 
 __all__ = ["export"]
 
@@ -153,7 +154,7 @@ def _of_networks(
     )
     arrays |= coef
     if trained.n_meaning:
-        arrays |= _of_words(language_model.sentences, int8)
+        arrays |= _of_words(language_model, int8)
         if not trained.is_linear:
             its_graphs, its_arrays = _of_meaning(language_model, int8)
             graphs, arrays = graphs | its_graphs, arrays | its_arrays
@@ -172,7 +173,7 @@ def _of_language_model(
     graphs, arrays = _graphs(trained, reader.weights, pools_of(pooling), no_heads, int8=int8)
     if pooling == "sentences":
         sentences = trained.sentences or SentenceVectors.plain(trained.directions, trained.sizes)
-        arrays |= _of_words(sentences, int8) if sentences.size else {}
+        arrays |= _of_words(trained, int8) if sentences.size else {}
         for direction in trained.directions:
             mean, scale = sentences.pool_scales(direction)
             of_pools = {"mean": mean, "scale": scale * np.sqrt(np.float32(len(scale)))}
@@ -226,14 +227,14 @@ def _of_pools(trained: TrainedLanguageModel, direction: str) -> Block:
     return Block(scale, -mean * scale, of_pools, np.zeros(sentences.size, np.float32))
 
 
-def _of_words(sentences: SentenceVectors | None, int8: bool) -> dict[str, np.ndarray]:
+def _of_words(trained: TrainedLanguageModel, int8: bool) -> dict[str, np.ndarray]:
     """Vectors of words, and how a text's is made of them."""
-    assert sentences is not None
-    found = {name: sentences.arrays[name] for name in ("words", "weights", "offset")}
+    assert trained.sentences is not None
+    found = {name: trained.sentences.arrays[name] for name in ("words", "weights", "offset")}
     if int8:
-        words = found["words"].astype(np.float32, copy=False)
-        scale = np.abs(words).max(axis=0) / 127 + np.float32(1e-12)
-        found |= {"words": np.rint(words / scale).astype(np.int8), "words_scale": scale}
+        every = found.pop("words").astype(np.float32, copy=False)
+        words, further = np.split(every, [len(trained.tokenizer.vocab)])
+        found |= packed({"words": words, LEXICON: further}, in_halves=[LEXICON])
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .files import local_path, named_in_errors, read_json, sha256
+from .packing import STEP, whole_numbers
 from .text.bag_of_words import mean_vectors, tfidf, unit_rows
 from .text.token_lists import TokenLists
 from .text.tokenizers import Tokenizer, tokenizer_from_dict
@@ -25,7 +26,7 @@ from .text.validation import check_texts
 __all__ = ["ServedClassifier", "ServedLanguageModel", "load"]
 
 FORMAT = "sk_ulmfit.serving"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 
 # What names of networks of the linear model begin with, which stands beside others.
@@ -33,6 +34,9 @@ BESIDE = "beside-"
 
 # And those that say what texts mean.
 MEANING = "meaning-"
+
+# The vectors of words beyond the vocabulary, where words are in bytes.
+LEXICON = "lexicon"
 
 # Documents that are read side by side, and tokens of each that are computed at once: long enough
 # for large matrix products, while what is computed in between stays in a few megabytes.
@@ -125,9 +129,8 @@ class _Served:
     def _word_vectors(self, documents: TokenLists) -> np.ndarray:
         """What the words of documents say of their meaning."""
         words, weights, offset = (self._arrays[name] for name in ("words", "weights", "offset"))
-        means = mean_vectors(documents, words, weights)
-        if (scale := self._arrays.get("words_scale")) is not None:  # (of words in 8 bits)
-            means *= scale
+        steps = self._arrays.get(f"words{STEP}")  # (of words in bytes)
+        means = mean_vectors(documents, words, weights, steps)
         return np.asarray(means + offset, dtype=np.float32)
 
     def __repr__(self) -> str:
@@ -344,7 +347,7 @@ def load(path: str | os.PathLike[str], *, n_threads: int = 1) -> Any:
     with named_in_errors(folder):
         tokenizer = tokenizer_from_dict(json.loads(files["tokenizer.json"]))
         with np.load(BytesIO(files["arrays.npz"]), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            arrays = _with_all_words({name: stored[name] for name in stored.files})
         networks = {}
         for direction in manifest["directions"]:
             session = _session(files[f"{direction}.onnx"], folder / f"{direction}.onnx", n_threads)
@@ -352,6 +355,15 @@ def load(path: str | os.PathLike[str], *, n_threads: int = 1) -> Any:
         served = _KINDS[manifest["kind"]](tokenizer, networks, arrays, manifest)
         served._answer([""])  # what does not fit shows here, not with the first user's text
     return served
+
+
+def _with_all_words(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Put words of the lexicon, which take half a byte a number, behind those of the vocabulary."""
+    if LEXICON in arrays:
+        further = whole_numbers(arrays.pop(LEXICON)), arrays.pop(f"{LEXICON}{STEP}")
+        for name, more in zip(("words", f"words{STEP}"), further, strict=True):
+            arrays[name] = np.concatenate([arrays[name], more])
+    return arrays
 
 
 def _read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -19,7 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Parts of the package by height, lowest first. A part imports from its own height or below.
 LAYERS = [
-    {"_version", "_compat", "_forks", "_random", "_warnings", "files", "progress_bar"},
+    {"_version", "_compat", "_forks", "_random", "_warnings", "files", "packing", "progress_bar"},
     {"modules", "text", "datasets", "schedules"},
     {"models", "pretrained", "callbacks"},
     {"documents", "calibration", "training", "_parameters", "serving"},
@@ -177,15 +177,15 @@ def test_no_files_import_in_circles():
     TopologicalSorter(edges).prepare()  # raises CycleError, which names the files
 
 
-@pytest.mark.parametrize("part", ["files", "modules", "text", "datasets", "schedules"])
+@pytest.mark.parametrize("part", ["files", "packing", "modules", "text", "datasets", "schedules"])
 def test_lowest_parts_know_nothing_of_the_package(part):
     for source in SOURCES:
         if part_of(source) == part:
             assert imported_parts(source) <= {part, *COMMON}, name_of(source)
 
 
-def test_serving_knows_texts_and_files_alone():
-    assert imported_parts(PACKAGE / "serving.py") == {"text", "files"}
+def test_serving_knows_texts_files_and_packing_alone():
+    assert imported_parts(PACKAGE / "serving.py") == {"text", "files", "packing"}
 
 
 @pytest.mark.parametrize("part", FOREIGN)

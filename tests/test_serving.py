@@ -320,7 +320,7 @@ def test_files_are_those_of_the_folder(folder):
 
 def test_another_format_is_refused(copy):
     rewrite(copy, format_version=serving.FORMAT_VERSION + 1)
-    with pytest.raises(ValueError, match=r"format version 3.*Upgrade sk_ulmfit"):
+    with pytest.raises(ValueError, match=r"format version 4.*Upgrade sk_ulmfit"):
         serving.load(copy)
     rewrite(copy, format_version=serving.FORMAT_VERSION - 1)
     with pytest.raises(ValueError, match=r"older sk_ulmfit. Export the model again"):

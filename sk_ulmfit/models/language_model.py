@@ -13,6 +13,7 @@ import torch
 from ..modules import POOLINGS, LanguageModel, pooled_size, rarity
 from ..modules.awd_lstm import EncoderSizes
 from ..modules.dropout import Dropouts
+from ..packing import unpacked
 from ..text.token_lists import TokenLists
 from ..text.tokenizers import Tokenizer, tokenizer_from_dict
 from .inference import negative_log_likelihood, pooled_features
@@ -27,7 +28,6 @@ from .networks import (
     parted,
     to_arrays,
 )
-from .packing import unpacked
 from .sentences import GAIN, POOLING, SentenceVectors, pools_of
 
 # How every weight's name starts that belongs to the encoder, not to the softmax.

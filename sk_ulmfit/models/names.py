@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from ..files import local_path, named_in_errors
+from ..packing import packed, unpacked
 from .directory import read_model, write_model
 from .fastai import holds_fastai, read_fastai
 from .language_model import TrainedLanguageModel
-from .packing import packed, unpacked
 from .sentences import SentenceVectors
 
 # The language models inside the package, in bytes, a directory for each direction: two

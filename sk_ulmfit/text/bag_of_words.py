@@ -76,7 +76,12 @@ def tfidf(documents: TokenLists, words: np.ndarray, idf: np.ndarray) -> SparseRo
     return SparseRows.in_order(row, column, values, len(documents))
 
 
-def mean_vectors(documents: TokenLists, vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def mean_vectors(
+    documents: TokenLists,
+    vectors: np.ndarray,
+    weights: np.ndarray,
+    steps: np.ndarray | None = None,
+) -> np.ndarray:
     """Weighted means of the vectors of documents' tokens.
 
     Parameters
@@ -86,6 +91,8 @@ def mean_vectors(documents: TokenLists, vectors: np.ndarray, weights: np.ndarray
     vectors : ndarray of shape (n_words, size)
         Of the vocabulary, and of the lexicon behind it.
     weights : ndarray of shape (n_words,)
+    steps : ndarray of shape (n_words,), optional
+        That rows of `vectors` count, if they are whole numbers.
 
     Returns
     -------
@@ -93,8 +100,10 @@ def mean_vectors(documents: TokenLists, vectors: np.ndarray, weights: np.ndarray
     """
     row, ids, counts = _counted(documents, documents.words)
     shares = counts * weights[ids]
-    total = np.bincount(row, shares)
-    return SparseRows.in_order(row, ids, shares / total[row], len(documents)).product(vectors)
+    shares /= np.bincount(row, shares)[row]
+    if steps is not None:
+        shares *= steps[ids]
+    return SparseRows.in_order(row, ids, shares, len(documents)).product(vectors)
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

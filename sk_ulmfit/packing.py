@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 # Ends the name of the steps of a matrix.
-_STEP = ".step"
+STEP = ".step"
 
 # How many steps the largest number of a row is from zero: of a byte, of half a byte.
 _STEPS, _FEW_STEPS = 126, 7
@@ -40,17 +40,21 @@ def packed(arrays: dict[str, np.ndarray], in_halves: Collection[str] = ()) -> di
             small[key] = whole[:, ::2] | whole[:, 1::2] << 4
         else:
             small[key] = whole
-        small[f"{key}{_STEP}"] = step
+        small[f"{key}{STEP}"] = step
     return small
+
+
+def whole_numbers(matrix: np.ndarray) -> np.ndarray:
+    """How many steps the numbers of a packed matrix are from zero, a byte each."""
+    return _PAIRS[matrix].view(np.int8) if matrix.dtype == np.uint8 else matrix
 
 
 def unpacked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Undo `packed`; what was not packed stays what it is, halves too."""
     full = dict(arrays)
     for key, array in arrays.items():
-        step = arrays.get(f"{key}{_STEP}")
+        step = arrays.get(f"{key}{STEP}")
         if step is not None and array.ndim == 2 and step.shape == array.shape[:1]:
-            steps = full.pop(f"{key}{_STEP}").astype(np.float32)
-            whole = _PAIRS[array].view(np.int8) if array.dtype == np.uint8 else array
-            full[key] = np.multiply(whole, steps[:, None], dtype=np.float32)
+            steps = full.pop(f"{key}{STEP}").astype(np.float32)
+            full[key] = np.multiply(whole_numbers(array), steps[:, None], dtype=np.float32)
     return full

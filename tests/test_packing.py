@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sk_ulmfit.models.packing import packed, unpacked
+from sk_ulmfit.packing import packed, unpacked
 
 
 @pytest.fixture
