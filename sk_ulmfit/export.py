@@ -47,8 +47,8 @@ def export(
         The folder. It is there when it is complete, and not before.
     precision : {"float32", "int8"}, default="float32"
         With "float32" the answers are those of the estimator but for rounding. With "int8" the
-        weights of embedding and LSTM layers have 8 bits: the folder is about a quarter as large,
-        and answers come faster.
+        weights of embedding and LSTM layers and the vectors of words have 8 bits, those of words
+        beyond the vocabulary 4: the folder is about a third as large, and answers come faster.
 
     Raises
     ------
