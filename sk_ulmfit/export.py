@@ -24,8 +24,8 @@ from .models import TrainedClassifier, TrainedLanguageModel
 from .models.networks import Weights
 from .models.onnx_graph import OPSET, Block, head_blocks, network_graph, side_by_side
 from .models.sentences import GAIN, POOLING, SentenceVectors, pools_of
-from .packing import packed
-from .serving import BESIDE, FORMAT, FORMAT_VERSION, LEXICON, MANIFEST, MEANING
+from .packing import packed_words
+from .serving import BESIDE, FORMAT, FORMAT_VERSION, MANIFEST, MEANING
 
 __all__ = ["export"]
 
@@ -232,9 +232,7 @@ def _of_words(trained: TrainedLanguageModel, int8: bool) -> dict[str, np.ndarray
     assert trained.sentences is not None
     found = {name: trained.sentences.arrays[name] for name in ("words", "weights", "offset")}
     if int8:
-        every = found.pop("words").astype(np.float32, copy=False)
-        words, further = np.split(every, [len(trained.tokenizer.vocab)])
-        found |= packed({"words": words, LEXICON: further}, in_halves=[LEXICON])
+        found |= packed_words(found.pop("words"), len(trained.tokenizer.lexicon))
     return found
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .files import local_path, named_in_errors, read_json, sha256
-from .packing import STEP, whole_numbers
+from .packing import LEXICON, STEP, whole_numbers
 from .text.bag_of_words import mean_vectors, tfidf, unit_rows
 from .text.token_lists import TokenLists
 from .text.tokenizers import Tokenizer, tokenizer_from_dict
@@ -34,9 +34,6 @@ BESIDE = "beside-"
 
 # And those that say what texts mean.
 MEANING = "meaning-"
-
-# The vectors of words beyond the vocabulary, where words are in bytes.
-LEXICON = "lexicon"
 
 # Documents that are read side by side, and tokens of each that are computed at once: long enough
 # for large matrix products, while what is computed in between stays in a few megabytes.

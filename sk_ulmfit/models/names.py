@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..files import local_path, named_in_errors
-from ..packing import packed, unpacked
+from ..packing import LEXICON, packed, packed_words, unpacked
 from .directory import read_model, write_model
 from .fastai import holds_fastai, read_fastai
 from .language_model import TrainedLanguageModel
@@ -25,9 +25,6 @@ SHIPPED = ("en-small",)
 
 # What a shipped model has learned of texts lies beside the directions: they share the words.
 _SENTENCES = "sentences"
-
-# Words beyond the vocabulary, and their vectors there.
-_LEXICON = "lexicon"
 
 # Hosts of code refuse or discourage larger files.
 _MAX_FILE_BYTES = 15_900_000
@@ -143,12 +140,12 @@ def read_shipped(
     if (folder / _SENTENCES).is_dir():
         description, arrays = read_model(folder / _SENTENCES, "SentenceVectors")
         full = unpacked(arrays)
-        further = full.pop(_LEXICON)
+        further = full.pop(LEXICON)
         # (torch halves them in a tenth of numpy's time)
         halves = [torch.from_numpy(some).half().numpy() for some in (full["words"], further)]
         full["words"] = np.concatenate(halves)
         known = SentenceVectors(full).with_directions(trained.directions).arrays
-        tokenizer = trained.tokenizer.with_lexicon(description[_LEXICON])
+        tokenizer = trained.tokenizer.with_lexicon(description[LEXICON])
         n_words = len(tokenizer.words)
         sentences = SentenceVectors.checked(known, trained.directions, trained.sizes, n_words)
         trained = replace(trained, tokenizer=tokenizer, sentences=sentences)
@@ -196,9 +193,6 @@ def write_shipped_sentences(
 ) -> None:
     """Write what a shipped model has learned of texts, for all directions, in bytes.
 
-    Words of the lexicon take half a byte a number: there are many of them, and no error measured is
-    larger for it.
-
     Parameters
     ----------
     sentences : SentenceVectors
@@ -209,8 +203,7 @@ def write_shipped_sentences(
     training : dict
         JSON-able; on what and how it was learned.
     """
-    every = sentences.arrays["words"]
-    words, further = np.split(every, [len(every) - len(lexicon)])
-    arrays = packed({**sentences.arrays, "words": words, _LEXICON: further}, in_halves=[_LEXICON])
-    description = {"class": "SentenceVectors", "training": training, _LEXICON: list(lexicon)}
+    rest = dict(sentences.arrays)
+    arrays = {**packed_words(rest.pop("words"), len(lexicon)), **packed(rest)}
+    description = {"class": "SentenceVectors", "training": training, LEXICON: list(lexicon)}
     write_model(root / name / _SENTENCES, description, arrays, max_file_bytes=_MAX_FILE_BYTES)

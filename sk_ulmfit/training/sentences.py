@@ -103,7 +103,7 @@ def learn_sentences(
     order = np.random.default_rng(options.seed).permutation(len(tokens))
     valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
     sample = np.sort(order[n_valid : n_valid + SAMPLE])
-    some = tokens.take(sample)
+    some, of_sample = tokens.take(sample), np.asarray(targets[sample], dtype=np.float32)
     arrays: dict[str, np.ndarray] = {}
     n_words = len(start.tokenizer.words)
     if goes_on:
@@ -111,7 +111,6 @@ def learn_sentences(
         arrays, start = dict(start.sentences.arrays), start.reader
         pools = start.pools(some, POOLING, options.device)
         learned = SentenceVectors(arrays)
-        of_sample = np.asarray(targets[sample], dtype=np.float32)
         basis = turned_to(learned.vectors(some, pools), of_sample)
         if (wider := min(size, targets.shape[1])) > learned.size:
             basis = with_more_directions(basis, of_sample, wider)
@@ -119,7 +118,7 @@ def learn_sentences(
             words, _, offset = first_words(texts, train, n_words)
             arrays = learned.widened(words, offset).arrays
     else:
-        basis = principal_directions(targets[sample], size)
+        basis = principal_directions(of_sample, size)
     given = (tokens, targets, basis)
     history: list[dict[str, Any]] = []
     for direction in start.directions:
