@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 import sk_ulmfit
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
@@ -140,7 +141,7 @@ def test_what_cannot_be_learned_is_refused(lm):
         fresh.add_words([1, 2], targets)
     with pytest.raises(ValueError, match="call fit_sentences first"):
         language_model(max_epochs=0).fit(TEXTS).add_words(words, targets)
-    with pytest.raises(sk_ulmfit.language_model.NotFittedError):
+    with pytest.raises(NotFittedError):
         language_model().add_words(words, targets)
     assert fresh.trained_ is lm.trained_
 
