@@ -262,6 +262,8 @@ class TrainedClassifier(Answering):
         # JSON has no dates; numpy reads them from strings.
         classes = self.classes.astype(str) if self.classes.dtype.kind == "M" else self.classes
         own, own_arrays = self._own_parts()
+        if self.is_linear:
+            own_arrays = _without_encoders(own_arrays)
         description = {
             "language_model": language_model,
             "classes": classes.tolist(),
@@ -272,9 +274,8 @@ class TrainedClassifier(Answering):
         if self.beside is not None:
             its, its_arrays = self.beside._own_parts()
             description["beside"] = its
-            for name, array in its_arrays.items():
-                if not name.partition("/")[2].startswith(ENCODER_PREFIX):  # the language model's
-                    own_arrays[f"beside/{name}"] = array
+            for name, array in _without_encoders(its_arrays).items():
+                own_arrays[f"beside/{name}"] = array
         return description, {**joined({"language_model": arrays}), **own_arrays}
 
     def _own_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -304,16 +305,22 @@ class TrainedClassifier(Answering):
             raise ValueError(f"multilabel cannot be {multilabel!r:.80}.")
         bare = cls(language_model, classes, multilabel, (), "")
         of_beside = parted(parts.pop("beside", {}))
+        if description.get("linear_share") == 1 and not _have_encoders(parts):
+            bare._add_encoders(parts, description["pooling"])
         own = bare._with_parts(description, parts)
         if "beside" not in description:
             return own
-        reader = replace(bare, pooling=description["beside"]["pooling"]).reader
-        for direction in of_beside.keys() & {*language_model.directions}:
-            of_beside[direction].update(reader.encoder_weights(direction))
+        bare._add_encoders(of_beside, description["beside"]["pooling"])
         beside = bare._with_parts(description["beside"], of_beside)
         if not own.weights.keys() <= beside.weights.keys():
             raise ValueError(f"A linear model cannot be of {[*beside.weights]!r:.80}.")
         return replace(own, beside=beside)
+
+    def _add_encoders(self, parts: dict[str, Weights], pooling: str) -> None:
+        """Give a linear model's parts what `_without_encoders` left out of them."""
+        reader = replace(self, pooling=pooling).reader
+        for direction in parts.keys() & {*self.language_model.directions}:
+            parts[direction].update(reader.encoder_weights(direction))
 
     def _with_parts(
         self, description: dict[str, Any], parts: dict[str, Weights]
@@ -358,6 +365,19 @@ class TrainedClassifier(Answering):
             words=words,
             linear_share=float(share),
         )
+
+
+def _without_encoders(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What of a linear model is its own: its encoders are the language model's."""
+    return {
+        name: array
+        for name, array in arrays.items()
+        if not name.partition("/")[2].startswith(ENCODER_PREFIX)
+    }
+
+
+def _have_encoders(parts: dict[str, Weights]) -> bool:
+    return any(name.startswith(ENCODER_PREFIX) for arrays in parts.values() for name in arrays)
 
 
 def _classes_of(labels: Any, dtype: Any) -> np.ndarray:

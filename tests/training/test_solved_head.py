@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from sk_ulmfit import ULMFiTClassifier, explain, load
+from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel, explain, load
 from sk_ulmfit.models import classifier as classifiers
 from sk_ulmfit.models import inference
 from sk_ulmfit.models import language_model as language_models
@@ -363,6 +363,20 @@ def test_average_is_saved_without_a_second_encoder(tmp_path, data, documents, bo
     encoder = sum(a.nbytes for a in documents[0].language_model.encoder_weights("forward").values())
     assert sizes[0] < sizes[1] + encoder / 2
     assert len(pickle.dumps(both_models)) < sizes[0] * 1.1, "one copy in a pickle too"
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_linear_model_is_saved_without_a_second_encoder(tmp_path, direction):
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(direction=direction)
+    clf = ULMFiTClassifier(lm, random_state=0).fit(texts, y)
+    clf.save(tmp_path / "model")
+    size = sum(file.stat().st_size for file in (tmp_path / "model").rglob("*") if file.is_file())
+    assert size < 1.1 * len(pickle.dumps(clf))
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(texts), clf.predict_proba(texts))
+    assert loaded.trained_.is_linear and loaded.linear_share_ == 1
+    assert len(pickle.dumps(loaded)) < 1.1 * size, "nor is there one when it is read"
 
 
 @pytest.mark.parametrize(
