@@ -211,6 +211,8 @@ def sentence_stage(
         And the history.
     """
     targets = check_targets(targets)
+    if len(targets) < 2:
+        raise ValueError("At least two texts are needed to learn what texts mean.")
     with run_directory(estimator.checkpoint_dir, needed=True) as parent:
         assert parent is not None
         directory = parent / "sentences"

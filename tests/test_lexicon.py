@@ -133,6 +133,8 @@ def test_what_cannot_be_learned_is_refused(lm):
     words, targets = ["card", "zork"], np.ones((2, 12))
     with pytest.raises(ValueError, match="Only 1 of the 2 words"):
         fresh.add_words(words, targets)
+    with pytest.raises(ValueError, match="Only 0 of the 1 words"):
+        fresh.add_words(words[1:], targets[1:])
     with pytest.raises(ValueError, match="2 words, but 3 rows"):
         fresh.add_words(words, np.ones((3, 12)))
     with pytest.raises(ValueError, match="not finite"):

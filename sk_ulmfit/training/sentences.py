@@ -168,8 +168,6 @@ def check_targets(targets: Any) -> np.ndarray:
             "targets must be a matrix of floats with a row for every text, got one of shape "
             f"{targets.shape} and type {targets.dtype}."
         )
-    if len(targets) < 2:
-        raise ValueError("At least two texts are needed to learn what texts mean.")
     for first in range(0, len(targets), BLOCK):
         if not np.isfinite(targets[first : first + BLOCK]).all():
             raise ValueError(f"targets hold values that are not finite, from row {first} on.")
