@@ -121,7 +121,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
     linear_share : float or "auto", default="auto"
         How much the linear model of ``head_start="solved"`` counts beside the trained network:
         the logarithms of their probabilities are averaged, with this weight of the linear one's
-        (1: nothing is trained).
+        (1: nothing is trained). A number below 1 asks for a training, however few the labels are.
         "auto", if ``max_epochs="auto"`` or ``head_start="solved"``: what predicts texts set aside
         best (`X_val`, or those for `early_stopping` and `calibrate`). Where none are, a short
         training on either half of the texts is judged by the other half; of 2,000 texts and more
@@ -155,13 +155,15 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         can be done.
     early_stopping : bool, default=False
         Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
-        back to the best epoch's weights. Without effect in `partial_fit`.
+        back to the best epoch's weights. Without effect in `partial_fit`, and where nothing is
+        trained: all texts are learned from then.
     patience : int, default=3
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None
         Further callbacks of the training, which are used as they are, not copied. One that raises
         `KeyboardInterrupt` ends the training of that direction, as skorch's own do. Where nothing
-        is trained none is called; a warning says so if that is what ``max_epochs="auto"`` chose.
+        is trained none is called; a warning says so, as of `lr` and other parameters of training,
+        if that is what ``max_epochs="auto"`` chose.
         ``EpochScoring("accuracy", lower_is_better=False)`` puts that of the texts set aside (for
         `early_stopping` or `calibrate`) into `history_`. What scores see of classes is their
         numbers in `classes_`; of two directions they see the one in training, of R-Drop's two
@@ -185,7 +187,10 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         with a tuple in `unfreeze_schedule`. `partial_fit` ignores it, but for the language model
         that its first call may train.
     warm_start : bool, default=False
-        Let `fit` go on from the fitted state instead of starting afresh.
+        Let `fit` go on from the fitted state instead of starting afresh: a network is trained
+        further. Of a linear model (`linear_share_` is 1) and labels so few that
+        ``max_epochs="auto"`` trains nothing, the head is solved for anew, on the texts of this call
+        alone.
     random_state : int, RandomState or None, default=None
         Seed of weights, dropout and shuffling. Equal seeds give equal results on one machine, to
         the last bit if the same number of threads computes them; with a `time_budget`, where they
@@ -458,7 +463,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         """
         # Before hours of training, what would fail after them.
         options = ClassifierOptions.of(self, seed=0, **changes)
-        check_callbacks(self.callbacks, validation_fraction is not None or own_val is not None)
+        holds_out = validation_fraction is not None or own_val is not None
+        trains_none = options.max_epochs == 0 or options.linear_share == 1
+        check_callbacks(self.callbacks, holds_out or trains_none)
         first = () if going_on else ("start",)
         seeds = self._seeds(going_on, *first, "split", "training", "head")
         weights = self._weights(targets, sample_weight, relative)
@@ -495,6 +502,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
             raise told from interrupt
         # Directions that an interrupt did not let begin stay as they were, if they were trained.
         trained = replace(start, weights={**start.weights, **outcome.weights})
+        if trained.linear_share == 1 and not trained.is_linear:  # any more
+            trained = replace(trained, linear_share=0.0)
         if self.calibrate and valid is not None and interrupt is None:
             try:
                 logits = trained.logits(valid[0], options.device, self.bptt)

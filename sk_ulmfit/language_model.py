@@ -38,7 +38,7 @@ from .training.amount import (
     FINE_TUNING_EPOCHS,
     ONE_EPOCH,
     fine_tuning_epochs,
-    warn_of_idle_callbacks,
+    warn_of_idle_parameters,
 )
 from .training.budget import deadline_of, epochs_within
 from .training.checkpoints import claim_directory, run_directory
@@ -370,8 +370,8 @@ class ULMFiTLanguageModel(LearnsMeaning, TransformerMixin, ULMFiTEstimator):
         source = source_of(texts, directory, n_jobs=self.n_jobs, verbose=bool(self.verbose))
         known = self.trained_ if going_on else pretrained_model(self, source)
         knows_meaning = known is not None and known.reader is not known
-        n_epochs = self._epochs_on(texts, going_on, auto_epochs, knows_meaning)
-        warn_of_idle_callbacks(self, n_epochs)
+        n_epochs = self._epochs_on(texts, auto_epochs, knows_meaning)
+        warn_of_idle_parameters(self, n_epochs)
         with own_share().first_alone():
             if directory is not None and self.checkpoint_dir is not None:
                 description = describe_training(self, source, known, n_epochs)
@@ -440,11 +440,9 @@ class ULMFiTLanguageModel(LearnsMeaning, TransformerMixin, ULMFiTEstimator):
         features = self.output == "features" and self.pretrained is not None
         return 0 if features and self.max_epochs == "auto" else super()._n_epochs
 
-    def _epochs_on(
-        self, texts: Iterable[str], going_on: bool, auto_epochs: int | None, knows_meaning: bool
-    ) -> int:
+    def _epochs_on(self, texts: Iterable[str], auto_epochs: int | None, knows_meaning: bool) -> int:
         """Number of epochs of a `fit` on these texts."""
-        if self.max_epochs != "auto" or self.pretrained is None or going_on:
+        if self.max_epochs != "auto" or self.pretrained is None:
             return self._n_epochs
         if auto_epochs is None:
             n_texts = len(texts) if isinstance(texts, list) else None

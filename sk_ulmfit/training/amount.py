@@ -35,6 +35,20 @@ FINE_TUNING_EPOCHS, EPOCHS_BELOW_SENTENCES = 15, 5
 # Epochs of a classifier's training that is worth it, of few texts and of many.
 CLASSIFIER_EPOCHS, EPOCHS_OF_MANY, MANY_TEXTS = 20, 15, 2000
 
+# Parameters that only training is by; not those that users set once and for all, as early stopping.
+_OF_TRAINING = (
+    "unfreeze_schedule",
+    "lr",
+    "lr_decay",
+    "schedule",
+    "cut_frac",
+    "lr_ratio",
+    "dropout_mult",
+    "r_drop",
+    "frozen_dropout",
+    "label_smoothing",
+)
+
 # Of fewer texts than this a network learns less than chance makes it forget.
 _FEW_TEXTS = 500
 
@@ -67,8 +81,8 @@ def are_few(n_labelled: int, n_classes: int) -> bool:
     return n_labelled < max(_FEW_TEXTS, _FEW_TEXTS_A_CLASS * n_classes)
 
 
-def warn_of_idle_callbacks(estimator: Any, n_epochs: int) -> None:
-    """Say that nobody will call the callbacks of an estimator that chose to train nothing.
+def warn_of_idle_parameters(estimator: Any, n_epochs: int) -> None:
+    """Say that what was set for a training has no effect, if the estimator chose not to train.
 
     Parameters
     ----------
@@ -80,11 +94,16 @@ def warn_of_idle_callbacks(estimator: Any, n_epochs: int) -> None:
     -----
     UserWarning
     """
-    given = estimator.callbacks is not None and len(estimator.callbacks) > 0
-    if given and n_epochs == 0 and estimator.max_epochs == "auto":
+    if n_epochs or estimator.max_epochs != "auto":
+        return
+    given, defaults = estimator.get_params(deep=False), type(estimator)().get_params(deep=False)
+    idle = [name for name in _OF_TRAINING if name in given and given[name] != defaults[name]]
+    if estimator.callbacks is not None and len(estimator.callbacks):
+        idle.append("callbacks")
+    if idle:
         warn(
-            "callbacks are not called: there is no training, which for these texts max_epochs="
-            '"auto" takes for the best. Set max_epochs to a number to train.'
+            f"{', '.join(idle)} will have no effect: there is no training, which for these texts "
+            'max_epochs="auto" takes for the best. Set max_epochs to a number to train.'
         )
 
 
@@ -116,12 +135,16 @@ def planned_training(
     share = classifier.linear_share
     given_by_steps = not isinstance(classifier.unfreeze_schedule, str)
     chooses = n_epochs == "auto" and not given_by_steps
-    if going_on:  # with the parts that there are
-        begins, share = "random", 0.0
+    few = chooses and are_few(n_labelled, n_classes)
+    if going_on:  # with the parts that there are: a linear model of few labels is solved for anew
+        begins = "solved" if few and classifier.trained_.is_linear else "random"
+        share = "auto" if begins == "solved" else 0.0
     if begins == "auto":
-        few = chooses and are_few(n_labelled, n_classes) and classifier.head_sizes == "auto"
+        # (what says how to train asks for it)
+        few = few and classifier.head_sizes == "auto" and share in ("auto", 1)
         begins = "solved" if few else "random"
-    n_epochs = 0 if begins == "solved" and n_epochs == "auto" else classifier._n_epochs
+    solved_alone = begins == "solved" and n_epochs == "auto" and share in ("auto", 1)
+    n_epochs = 0 if solved_alone else classifier._n_epochs
     if chooses and n_labelled >= MANY_TEXTS:
         n_epochs = min(n_epochs, EPOCHS_OF_MANY)
     if share == "auto" and not (chooses or begins == "solved"):
@@ -129,18 +152,17 @@ def planned_training(
     if not (n_epochs or given_by_steps):
         share = float(begins == "solved")
     if chooses:
-        warn_of_idle_callbacks(classifier, n_epochs)
+        warn_of_idle_parameters(classifier, n_epochs)
         _log.info(
             "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
             *(n_labelled, n_classes, begins, n_epochs),
         )
-    fraction = None
-    if classifier.early_stopping or classifier.calibrate:
-        fraction = classifier.validation_fraction
+    stops_early = classifier.early_stopping and (n_epochs or given_by_steps) and share != 1
+    fraction = classifier.validation_fraction if stops_early or classifier.calibrate else None
     return {
         "head_start": begins,
         "max_epochs": n_epochs,
-        "linear_share": share,
+        "linear_share": share if isinstance(share, str) else float(share),
         "deadline": deadline,
         # A solution alone gains nothing by a language model that has been trained on its texts.
         "reads_only": share == 1 and bool(labelled.all()),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import pickle
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.frozen import FrozenEstimator
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from sk_ulmfit import ULMFiTClassifier, ULMFiTLanguageModel
 from sk_ulmfit.models.names import load_pretrained
@@ -75,15 +77,76 @@ def test_numbers_that_are_given_are_taken(params, n_epochs, solved):
 
 
 @pytest.mark.parametrize("params", [{}, {"head_start": "solved"}])
-def test_callbacks_that_nobody_calls_are_told_of(params):
+def test_what_is_set_for_a_training_that_there_is_not_is_told_of(params):
     texts, y = banking(per_class=8)
     lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
     clf = ULMFiTClassifier(lm, random_state=0, callbacks=[Callback()], **params)
-    with pytest.warns(UserWarning, match="callbacks are not called"):
+    with pytest.warns(UserWarning, match="callbacks will have no effect"):
         clf.fit(texts, y)
-    with pytest.warns(UserWarning, match="callbacks are not called"):
+    with pytest.warns(UserWarning, match="callbacks will have no effect"):
         ULMFiTLanguageModel(callbacks=[Callback()]).fit(texts)
     clf.set_params(max_epochs=0).fit(texts, y)  # as it was asked for
+    clf.set_params(max_epochs="auto", callbacks=None, lr=0.02, unfreeze_schedule="full")
+    with pytest.warns(UserWarning, match="^unfreeze_schedule, lr will have no effect"):
+        clf.fit(texts, y)
+    clf.set_params(lr=0.01, unfreeze_schedule="gradual", early_stopping=True).fit(texts, y)
+
+
+@pytest.mark.parametrize("params", [{}, {"linear_share": 1}, {"max_epochs": 0}])
+def test_no_label_is_set_aside_to_stop_a_training_that_there_is_not(params):
+    texts, y = banking(per_class=8)
+    clf = ULMFiTClassifier(random_state=0, **params).fit(texts, y)
+    also = ULMFiTClassifier(random_state=0, early_stopping=True, validation_fraction=0.5, **params)
+    also.fit(texts, y)
+    assert (clf.n_epochs_, clf.history_) == (also.n_epochs_, also.history_) == (0, [])
+    np.testing.assert_array_equal(also.predict_proba(texts), clf.predict_proba(texts))
+    watches = EarlyStopping(monitor="valid_loss")
+    chose = "max_epochs" not in params
+    with pytest.warns(UserWarning, match="callbacks") if chose else nullcontext():
+        also.set_params(callbacks=[watches]).fit(texts, y)  # nobody asks it
+
+
+@pytest.mark.parametrize("share", [0, 0.5])
+@pytest.mark.parametrize("head_start", ["auto", "solved"])
+def test_a_share_of_a_network_asks_for_one(monkeypatch, share, head_start):
+    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 1)
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
+    clf = ULMFiTClassifier(lm, random_state=0, linear_share=share, head_start=head_start)
+    clf.fit(texts, y)
+    assert (clf.n_epochs_, clf.linear_share_) == (1, share)
+    assert isinstance(clf.linear_share_, float) and not clf.trained_.is_linear
+    alone = clf.set_params(linear_share=1).fit(texts, y)
+    assert (alone.n_epochs_, alone.linear_share_) == (0, 1) and alone.trained_.is_linear
+
+
+def test_few_labels_are_solved_for_anew_and_what_is_trained_is_no_linear_model(monkeypatch):
+    monkeypatch.setattr(ULMFiTClassifier, "_auto_epochs", 1)
+    texts, y = banking(per_class=20)
+    clf = ULMFiTClassifier(random_state=0, warm_start=True).fit(texts[:30], y[:30])
+    language_model = clf.language_model_
+    clf.fit(texts, y)
+    assert (clf.n_epochs_, clf.linear_share_) == (0, 1.0) and clf.trained_.is_linear
+    assert clf.language_model_ is language_model
+    lm = FrozenEstimator(language_model)
+    once = ULMFiTClassifier(lm, random_state=0).fit(texts, y)
+    np.testing.assert_allclose(clf.predict_proba(texts), once.predict_proba(texts), atol=0.05)
+    further = pickle.loads(pickle.dumps(clf))
+    further.set_params(max_epochs=1, unfreeze_schedule="full").fit(texts, y)
+    stepped = clf.partial_fit(texts[:9], y[:9])
+    for trained in (further, stepped, pickle.loads(pickle.dumps(stepped))):
+        assert (trained.n_epochs_, trained.linear_share_) == (1, 0.0)
+        assert not trained.trained_.is_linear
+    assert stepped.fit(texts, y).n_epochs_ == 2, "a network that goes on is trained"
+
+
+def test_a_language_model_that_goes_on_is_worth_as_many_epochs_as_before(monkeypatch):
+    texts, _ = banking(per_class=8)
+    lm = ULMFiTLanguageModel(random_state=0, warm_start=True).fit(texts)
+    assert lm.fit(texts).n_epochs_ == 0
+    monkeypatch.setattr(amount, "_FEW_TEXTS", 20)
+    monkeypatch.setattr(amount, "EPOCHS_BELOW_SENTENCES", 1)
+    assert lm.fit(texts).n_epochs_ == 1
 
 
 def test_many_labels_are_trained_by(few, monkeypatch):
@@ -95,7 +158,7 @@ def test_many_labels_are_trained_by(few, monkeypatch):
     assert [len(epoch["trained_groups"]) for epoch in clf.history_] == [1, 2]
     going_on = ULMFiTClassifier(lm, random_state=0, warm_start=True).fit(texts[:9], y[:9])
     assert going_on.n_epochs_ == 0
-    assert going_on.fit(texts[:9], y[:9]).n_epochs_ == 2, "what goes on is trained"
+    assert going_on.fit(texts, y).n_epochs_ == 2, "of many labels a linear model goes on too"
 
 
 @pytest.mark.parametrize("encoder_start", ["sentences", "language-model"])
