@@ -67,7 +67,7 @@ ROWS = {
     "no-pretraining": Row(METHOD, "without pretraining", (5.63, 10.67, 5.52), {"pretrained": None}),
     "defaults": Row(
         METHOD,
-        "the defaults: R-Drop, label smoothing, 25 epochs",
+        "with R-Drop and label smoothing, 25 epochs",
         None,
         # (what they were when this was measured)
         clf={"r_drop": 1.0, "label_smoothing": 0.1, "head_sizes": "auto", "max_epochs": 25},
