@@ -155,8 +155,8 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         can be done.
     early_stopping : bool, default=False
         Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
-        back to the best epoch's weights. Without effect in `partial_fit`, and where nothing is
-        trained: all texts are learned from then.
+        back to the best epoch's weights. Without effect in `partial_fit`, and where
+        nothing is trained.
     patience : int, default=3
         Number of epochs without improvement to wait for.
     callbacks : list of skorch callbacks, default=None

@@ -127,7 +127,8 @@ class ULMFiTLanguageModel(LearnsMeaning, TransformerMixin, ULMFiTEstimator):
         Fraction of the texts set aside for early stopping.
     early_stopping : bool, default=False
         Stop when the loss on the texts set aside has not fallen for `patience` epochs, and go
-        back to the best epoch's weights. Without effect in `partial_fit`.
+        back to the best epoch's weights. Without effect in `partial_fit`, and where
+        nothing is trained.
     patience : int, default=3
         Number of epochs without improvement to wait for.
     output : {"documents", "features"}, default="documents"
