@@ -7,6 +7,7 @@ that equal input gives equal training.
 from __future__ import annotations
 
 import logging
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,8 @@ def warn_of_idle_parameters(estimator: Any, n_epochs: int) -> None:
     """
     if n_epochs or estimator.max_epochs != "auto":
         return
-    given, defaults = estimator.get_params(deep=False), type(estimator)().get_params(deep=False)
-    idle = [name for name in _OF_TRAINING if name in given and given[name] != defaults[name]]
+    own = signature(type(estimator)).parameters
+    idle = [n for n in _OF_TRAINING if n in own and getattr(estimator, n) != own[n].default]
     if estimator.callbacks is not None and len(estimator.callbacks):
         idle.append("callbacks")
     if idle:
@@ -135,16 +136,14 @@ def planned_training(
     share = classifier.linear_share
     given_by_steps = not isinstance(classifier.unfreeze_schedule, str)
     chooses = n_epochs == "auto" and not given_by_steps
-    few = chooses and are_few(n_labelled, n_classes)
+    alone = share in ("auto", 1)  # (another one asks for a training, as sizes of a head do)
+    few = chooses and alone and are_few(n_labelled, n_classes)
     if going_on:  # with the parts that there are: a linear model of few labels is solved for anew
-        begins = "solved" if few and classifier.trained_.is_linear else "random"
-        share = "auto" if begins == "solved" else 0.0
+        anew = few and begins != "random" and classifier.trained_.is_linear
+        begins, share = ("solved", "auto") if anew else ("random", 0.0)
     if begins == "auto":
-        # (what says how to train asks for it)
-        few = few and classifier.head_sizes == "auto" and share in ("auto", 1)
-        begins = "solved" if few else "random"
-    solved_alone = begins == "solved" and n_epochs == "auto" and share in ("auto", 1)
-    n_epochs = 0 if solved_alone else classifier._n_epochs
+        begins = "solved" if few and classifier.head_sizes == "auto" else "random"
+    n_epochs = 0 if begins == "solved" and alone and n_epochs == "auto" else classifier._n_epochs
     if chooses and n_labelled >= MANY_TEXTS:
         n_epochs = min(n_epochs, EPOCHS_OF_MANY)
     if share == "auto" and not (chooses or begins == "solved"):

@@ -133,6 +133,9 @@ def test_few_labels_are_solved_for_anew_and_what_is_trained_is_no_linear_model(m
     np.testing.assert_allclose(clf.predict_proba(texts), once.predict_proba(texts), atol=0.05)
     further = pickle.loads(pickle.dumps(clf))
     further.set_params(max_epochs=1, unfreeze_schedule="full").fit(texts, y)
+    for asked in ({"linear_share": 0.0}, {"head_start": "random"}):
+        network = pickle.loads(pickle.dumps(clf)).set_params(**asked).fit(texts, y)
+        assert network.n_epochs_ == 1, "it is asked for"
     stepped = clf.partial_fit(texts[:9], y[:9])
     for trained in (further, stepped, pickle.loads(pickle.dumps(stepped))):
         assert (trained.n_epochs_, trained.linear_share_) == (1, 0.0)
