@@ -305,22 +305,13 @@ class TrainedClassifier(Answering):
             raise ValueError(f"multilabel cannot be {multilabel!r:.80}.")
         bare = cls(language_model, classes, multilabel, (), "")
         of_beside = parted(parts.pop("beside", {}))
-        if description.get("linear_share") == 1 and not _have_encoders(parts):
-            bare._add_encoders(parts, description["pooling"])
         own = bare._with_parts(description, parts)
         if "beside" not in description:
             return own
-        bare._add_encoders(of_beside, description["beside"]["pooling"])
         beside = bare._with_parts(description["beside"], of_beside)
         if not own.weights.keys() <= beside.weights.keys():
             raise ValueError(f"A linear model cannot be of {[*beside.weights]!r:.80}.")
         return replace(own, beside=beside)
-
-    def _add_encoders(self, parts: dict[str, Weights], pooling: str) -> None:
-        """Give a linear model's parts what `_without_encoders` left out of them."""
-        reader = replace(self, pooling=pooling).reader
-        for direction in parts.keys() & {*self.language_model.directions}:
-            parts[direction].update(reader.encoder_weights(direction))
 
     def _with_parts(
         self, description: dict[str, Any], parts: dict[str, Weights]
@@ -351,6 +342,10 @@ class TrainedClassifier(Answering):
         if not parts or not parts.keys() <= language_model.weights.keys():
             raise ValueError(f"There are weights of the directions {[*parts]!r:.80}.")
         bare = replace(self, head_sizes=tuple(head_sizes), pooling=pooling)
+        if share == 1:  # (older files of such a model hold encoders)
+            for direction, arrays in parts.items():
+                if not any(name.startswith(ENCODER_PREFIX) for name in arrays):
+                    arrays.update(bare.reader.encoder_weights(direction))
         sizes = language_model.sizes
         weights = {
             d: checked_weights(parts[d], TextClassifier, sizes, n_classes, bptt=1, **bare._head)
@@ -374,10 +369,6 @@ def _without_encoders(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         for name, array in arrays.items()
         if not name.partition("/")[2].startswith(ENCODER_PREFIX)
     }
-
-
-def _have_encoders(parts: dict[str, Weights]) -> bool:
-    return any(name.startswith(ENCODER_PREFIX) for arrays in parts.values() for name in arrays)
 
 
 def _classes_of(labels: Any, dtype: Any) -> np.ndarray:
