@@ -464,8 +464,7 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
         # Before hours of training, what would fail after them.
         options = ClassifierOptions.of(self, seed=0, **changes)
         holds_out = validation_fraction is not None or own_val is not None
-        trains_none = options.max_epochs == 0 or options.linear_share == 1
-        check_callbacks(self.callbacks, holds_out or trains_none)
+        check_callbacks(self.callbacks, holds_out or not options.trains)
         first = () if going_on else ("start",)
         seeds = self._seeds(going_on, *first, "split", "training", "head")
         weights = self._weights(targets, sample_weight, relative)
@@ -483,7 +482,9 @@ class ULMFiTClassifier(ClassifierMixin, ULMFiTEstimator):
                 hidden_sizes(self.head_sizes, len(targets.classes), options.head_start == "solved"),
                 self.pooling,
             )
-        fraction = validation_fraction if own_val is None else None
+        fraction = None
+        if own_val is None and (options.trains or self.calibrate):
+            fraction = validation_fraction
         options = replace(options, seed=seeds.training)
         brought = going_on or isinstance(X, EncodedDocuments)
         with nullcontext() if brought else handed_over(self, language_model):

@@ -156,8 +156,9 @@ def planned_training(
             "%d labelled texts of %d classes: the head begins %s, and is trained for %d epochs",
             *(n_labelled, n_classes, begins, n_epochs),
         )
-    stops_early = classifier.early_stopping and (n_epochs or given_by_steps) and share != 1
-    fraction = classifier.validation_fraction if stops_early or classifier.calibrate else None
+    fraction = None
+    if classifier.early_stopping or classifier.calibrate:
+        fraction = classifier.validation_fraction
     return {
         "head_start": begins,
         "max_epochs": n_epochs,

@@ -66,6 +66,12 @@ class ClassifierOptions(TrainingOptions):
         """Whether a linear model is solved for."""
         return self.head_start == "solved" or self.linear_share != 0
 
+    @property
+    def trains(self) -> bool:
+        """Whether a network is trained."""
+        by_steps = not isinstance(self.unfreeze_schedule, str)
+        return self.linear_share != 1 and (by_steps or self.max_epochs > 0)
+
 
 def hidden_sizes(head_sizes: Sequence[int] | str, n_classes: int, solved: bool) -> tuple[int, ...]:
     """Widths of a head's hidden layers.

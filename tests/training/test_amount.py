@@ -106,6 +106,17 @@ def test_no_label_is_set_aside_to_stop_a_training_that_there_is_not(params):
         also.set_params(callbacks=[watches]).fit(texts, y)  # nobody asks it
 
 
+def test_steps_train_a_solved_head_and_callbacks_of_it_are_checked():
+    texts, y = banking(per_class=8)
+    lm = ULMFiTLanguageModel(None, max_epochs=0, emb_size=8, hidden_size=8, n_layers=1)
+    clf = ULMFiTClassifier(lm, random_state=0, head_start="solved", unfreeze_schedule=(1, 1))
+    clf.set_params(callbacks=[EarlyStopping(monitor="valid_loss")])
+    with pytest.raises(ValueError, match="no texts are set aside"):
+        clf.fit(texts, y)
+    assert not hasattr(clf, "language_model_"), "before anything is trained"
+    assert clf.set_params(early_stopping=True).fit(texts, y).n_epochs_ == 2
+
+
 @pytest.mark.parametrize("share", [0, 0.5])
 @pytest.mark.parametrize("head_start", ["auto", "solved"])
 def test_a_share_of_a_network_asks_for_one(monkeypatch, share, head_start):
